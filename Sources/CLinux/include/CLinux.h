@@ -1,0 +1,1 @@
+int hw_linux_placeholder(void);

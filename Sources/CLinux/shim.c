@@ -1,0 +1,2 @@
+#include "CLinux.h"
+int hw_linux_placeholder(void) { return 0; }
