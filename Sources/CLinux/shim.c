@@ -1,2 +1,76 @@
+#define _GNU_SOURCE
 #include "CLinux.h"
-int hw_linux_placeholder(void) { return 0; }
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+int hw_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int hw_poll2(int first, int second, int64_t timeout_ns) {
+    struct pollfd fds[2] = {{.fd = first, .events = POLLIN}, {.fd = second, .events = POLLIN}};
+    struct timespec timeout = {
+        .tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int count = ppoll(fds, 2, timeout_ns < 0 ? NULL : &timeout, NULL);
+    if (count <= 0) {
+        return count;
+    }
+    return (fds[0].revents ? 1 : 0) | (fds[1].revents ? 2 : 0);
+}
+
+int hw_open(const char *path, int flags, unsigned mode) {
+    return open(path, flags | O_CLOEXEC, mode);
+}
+
+int hw_fallocate(int fd, int64_t offset, int64_t length) { return fallocate(fd, 0, offset, length); }
+
+int hw_rename_exclusive(const char *from, const char *to) {
+    return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+}
+
+static int signal_pipe = -1;
+static int signal_exit_code = 130;
+static atomic_int signal_count = 0;
+
+static void on_signal(int number) {
+    int saved = errno;
+    if (atomic_fetch_add(&signal_count, 1) > 0) {
+        _exit(signal_exit_code);
+    }
+    unsigned char byte = (unsigned char)number;
+    ssize_t written = write(signal_pipe, &byte, 1);
+    (void)written;
+    errno = saved;
+}
+
+int hw_signal_install(int signal_number, int fd, int exit_code) {
+    signal_pipe = fd;
+    signal_exit_code = exit_code;
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    sigfillset(&action.sa_mask);
+    return sigaction(signal_number, &action, NULL);
+}
+
+int hw_free_space(const char *path, uint64_t *free_bytes, uint64_t *total_bytes) {
+    struct statvfs info;
+    if (statvfs(path, &info) != 0) {
+        return -1;
+    }
+    *free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+    *total_bytes = (uint64_t)info.f_blocks * info.f_frsize;
+    return 0;
+}
+
+int hw_flock_exclusive(int fd) { return flock(fd, LOCK_EX | LOCK_NB); }

@@ -1,1 +1,34 @@
-int hw_linux_placeholder(void);
+// What Glibc's Swift module lacks: calls that need _GNU_SOURCE, variadic calls, function macros.
+#ifndef HIGHWATER_CLINUX_H
+#define HIGHWATER_CLINUX_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/// eventfd(2), close-on-exec and non-blocking.
+int hw_eventfd(void);
+
+/// ppoll(2) for one or two descriptors to become readable; a negative descriptor is left out.
+/// Returns a bit set (1: first, 2: second), 0 at the timeout, or -1 with errno.
+int hw_poll2(int first, int second, int64_t timeout_ns);
+
+/// open(2) with O_CLOEXEC.
+int hw_open(const char *path, int flags, unsigned mode);
+
+/// fallocate(2), mode 0.
+int hw_fallocate(int fd, int64_t offset, int64_t length);
+
+/// renameat2(2) with RENAME_NOREPLACE.
+int hw_rename_exclusive(const char *from, const char *to);
+
+/// Installs a handler for a signal that writes the signal's number as one byte to `fd`. The
+/// second signal of any kind ends the process at once with `exit_code`.
+int hw_signal_install(int signal_number, int fd, int exit_code);
+
+/// Free bytes for unprivileged users and total bytes of the file system at `path`.
+int hw_free_space(const char *path, uint64_t *free_bytes, uint64_t *total_bytes);
+
+/// flock(2), exclusive and without waiting.
+int hw_flock_exclusive(int fd);
+
+#endif

@@ -1,0 +1,36 @@
+import CLinux
+import Glibc
+
+/// Turns signals into bytes on a pipe. The first one is delivered here; the second one ends the
+/// process at once, whatever it is doing.
+///
+/// One per process: a signal handler is a property of the process.
+package struct SignalPipe: ~Copyable, Sendable {
+    /// Readable once a signal has come.
+    package let descriptor: FileDescriptor
+    private let writing: FileDescriptor
+
+    /// Catches `signals`. `secondExitCode` is the exit code when a second one comes. The C
+    /// functions are `pipe` and `sigaction`.
+    package init(signals: [Int32], secondExitCode: Int32) throws(SystemError) {
+        var ends: [Int32] = [0, 0]
+        try retryingInterrupts("pipe") { pipe(&ends) }
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+        }
+        for signal in signals {
+            try retryingInterrupts("sigaction") {
+                hw_signal_install(signal, ends[1], secondExitCode)
+            }
+        }
+        descriptor = FileDescriptor(owning: ends[0])
+        writing = FileDescriptor(owning: ends[1])
+    }
+
+    /// Waits for the first signal and returns its number. Blocks the calling thread.
+    package func wait() -> Int32 {
+        var byte: UInt8 = 0
+        while Glibc.read(descriptor.rawValue, &byte, 1) != 1 {}
+        return Int32(byte)
+    }
+}

@@ -1,0 +1,90 @@
+import Glibc
+import Synchronization
+
+/// Threads of ours for calls that block. Tasks that prefer this executor run there and never on
+/// the cooperative pool, whose few threads nobody may block.
+///
+/// Make one per process and keep it: its threads end only with the process.
+package final class ThreadExecutor: TaskExecutor {
+    private struct Queue {
+        var jobs: [UnownedJob] = []
+        var head = 0
+    }
+
+    private let queue = Mutex(Queue())
+    private let available: Semaphore
+
+    /// An executor with `threads` threads.
+    package init(threads: Int) {
+        precondition(threads > 0, "an executor needs a thread")
+        available = Semaphore()
+        for _ in 0..<threads {
+            let context = Unmanaged.passRetained(self).toOpaque()
+            var thread = pthread_t()
+            let result = pthread_create(
+                &thread,
+                nil,
+                { context in
+                    Unmanaged<ThreadExecutor>.fromOpaque(context!).takeUnretainedValue().work()
+                },
+                context
+            )
+            precondition(result == 0, "pthread_create failed: \(result)")
+            pthread_detach(thread)
+        }
+    }
+
+    package func enqueue(_ job: consuming ExecutorJob) {
+        let unowned = UnownedJob(job)
+        queue.withLock { $0.jobs.append(unowned) }
+        available.signal()
+    }
+
+    /// Runs `body` on one of the threads.
+    package func run<T: Sendable>(_ body: @Sendable @escaping () throws -> T) async throws -> T {
+        try await withTaskExecutorPreference(self) { try await Self.call(body) }
+    }
+
+    @concurrent
+    private static func call<T: Sendable>(_ body: @Sendable () throws -> T) async throws -> T {
+        try body()
+    }
+
+    private func work() -> Never {
+        while true {
+            available.wait()
+            let job = queue.withLock { queue -> UnownedJob in
+                let job = queue.jobs[queue.head]
+                queue.head += 1
+                if queue.head == queue.jobs.count {
+                    queue.jobs.removeAll(keepingCapacity: true)
+                    queue.head = 0
+                }
+                return job
+            }
+            job.runSynchronously(on: asUnownedTaskExecutor())
+        }
+    }
+}
+
+/// A POSIX semaphore at a fixed address.
+private final class Semaphore: @unchecked Sendable {
+    // Sendable: `sem_t` is made for concurrent use, and the pointer never changes.
+    private let raw: UnsafeMutablePointer<sem_t>
+
+    init() {
+        raw = .allocate(capacity: 1)
+        sem_init(raw, 0, 0)
+    }
+
+    deinit {
+        sem_destroy(raw)
+        raw.deallocate()
+    }
+
+    func signal() { sem_post(raw) }
+
+    func wait() {
+        while sem_wait(raw) != 0 {}
+    }
+}
