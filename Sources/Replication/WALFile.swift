@@ -1,0 +1,194 @@
+import Bytes
+import Glibc
+import Platform
+import SQLiteAccess
+import WALFormat
+
+/// Reads and verifies frames of one database's `-wal` file. The file carries no locks, so that it
+/// may be opened and closed freely.
+struct WALFile: ~Copyable {
+    /// Where a commit ends.
+    struct CommitBoundary {
+        /// The commit frame; of repeated ones the last.
+        var frame: FrameIndex
+        /// Pages in the database after the commit.
+        var pageCount: UInt32
+        /// The running checksum of `frame`.
+        var checksum: WALChecksum
+    }
+
+    private let file: FileDescriptor
+    let path: String
+    private let pageSize: PageSize
+    private let frameSize: Int
+    /// The last frames read, for those who want their pages soon after.
+    private var slab: [UInt8]
+    private var slabFirst: FrameIndex = 1
+    private var slabCount: UInt32 = 0
+
+    /// Bytes of frames that are kept in memory.
+    private static let slabBytesMax = 512 * 1024
+
+    init(path: String, pageSize: PageSize) throws(SystemError) {
+        file = try FileDescriptor(path: path, flags: O_RDONLY)
+        self.path = path
+        self.pageSize = pageSize
+        frameSize = FrameHeader.size + pageSize.bytes
+        slab = [UInt8](repeating: 0, count: max(1, Self.slabBytesMax / frameSize) * frameSize)
+    }
+
+    /// The file's identity.
+    func status() throws(SystemError) -> FileStatus { try file.status() }
+
+    /// The header, or nil when the file is empty.
+    func header() throws -> WALHeader? {
+        try withUnsafeTemporaryAllocation(byteCount: WALHeader.size, alignment: 8) { buffer in
+            let count = try file.read(into: buffer, at: 0)
+            if count == 0 { return nil }
+            return try WALHeader(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+
+    /// A frame's header, or nil when the file ends before it.
+    func frameHeader(_ frame: FrameIndex) throws(SystemError) -> FrameHeader? {
+        var bytes = (UInt64(0), UInt64(0), UInt64(0))
+        var failure: SystemError?
+        let header = withUnsafeMutableBytes(of: &bytes) { buffer -> FrameHeader? in
+            do throws(SystemError) {
+                let offset = FrameHeader.offset(of: frame, pageSize: pageSize)
+                guard try file.read(into: buffer, at: offset) == FrameHeader.size else { return nil }
+                return FrameHeader(UnsafeRawBufferPointer(buffer))
+            } catch {
+                failure = error
+                return nil
+            }
+        }
+        if let failure { throw failure }
+        return header
+    }
+
+    /// Whether frames follow `position` that belong to the same life of the WAL: a commit that is
+    /// being written or whose header is not published yet.
+    func hasFrames(after header: WALIndexHeader) throws -> Bool {
+        guard let next = try frameHeader(header.mxFrame + 1) else { return false }
+        if next.salts == header.salts { return true }
+        // The first writer after a reset may have drawn salts that only the file knows yet.
+        guard header.mxFrame == 0, let walHeader = try? self.header() else { return false }
+        return next.salts == walHeader.salts
+    }
+
+    /// Reads the frames after `position` up to `last`, verifies the chain of checksums and salts,
+    /// and returns where commits end.
+    mutating func verify(
+        after position: WALPosition,
+        through last: FrameIndex,
+        bigEndian: Bool
+    ) throws -> [CommitBoundary] {
+        var commits: [CommitBoundary] = []
+        var sum = position.checksum
+        if position.frame == 0 {
+            guard let header = try header(), header.salts == position.salts else {
+                throw WALError(.salts, offset: 16)
+            }
+            sum = header.checksum
+        }
+        var next = position.frame + 1
+        var padding: (page: PageNumber, count: UInt32, content: [UInt8])?
+        while next <= last {
+            try fillSlab(from: next, through: last)
+            for frame in next..<(slabFirst + slabCount) {
+                let bytes = slabFrame(frame)
+                let header = slab.withUnsafeBytes {
+                    FrameHeader(UnsafeRawBufferPointer(rebasing: $0[bytes]))
+                }
+                let offset = FrameHeader.offset(of: frame, pageSize: pageSize)
+                guard header.salts == position.salts else { throw WALError(.salts, offset: offset) }
+                guard header.page.rawValue > 0 else { throw WALError(.pageNumber, offset: offset) }
+                slab.withUnsafeBytes {
+                    sum.addFrame(UnsafeRawBufferPointer(rebasing: $0[bytes]), bigEndian: bigEndian)
+                }
+                guard header.checksum == sum else { throw WALError(.checksum, offset: offset) }
+                guard header.commitPageCount > 0 else {
+                    padding = nil
+                    continue
+                }
+                let content = Array(slab[(bytes.lowerBound + FrameHeader.size)..<bytes.upperBound])
+                let boundary = CommitBoundary(
+                    frame: frame,
+                    pageCount: header.commitPageCount,
+                    checksum: sum
+                )
+                // wal.c sqlite3WalFrames: with synchronous=FULL the last frame is repeated up to
+                // the end of the sector; that is one commit.
+                if let padding, padding.page == header.page,
+                    padding.count == header.commitPageCount, padding.content == content
+                {
+                    commits[commits.count - 1] = boundary
+                } else {
+                    commits.append(boundary)
+                }
+                padding = (header.page, header.commitPageCount, content)
+            }
+            next = slabFirst + slabCount
+        }
+        return commits
+    }
+
+    /// Copies a verified frame's page.
+    mutating func readPage(
+        of frame: FrameIndex,
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws {
+        if frame >= slabFirst, frame < slabFirst + slabCount {
+            let bytes = slabFrame(frame)
+            slab.withUnsafeBytes {
+                buffer.copyMemory(
+                    from: UnsafeRawBufferPointer(
+                        rebasing: $0[(bytes.lowerBound + FrameHeader.size)..<bytes.upperBound]
+                    )
+                )
+            }
+            return
+        }
+        let offset = FrameHeader.offset(of: frame, pageSize: pageSize) + Int64(FrameHeader.size)
+        guard try file.read(into: buffer, at: offset) == pageSize.bytes else {
+            throw WALError(.truncated, offset: offset)
+        }
+    }
+
+    /// The page number in a verified frame.
+    mutating func page(of frame: FrameIndex) throws -> PageNumber {
+        if frame >= slabFirst, frame < slabFirst + slabCount {
+            let start = slabFrame(frame).lowerBound
+            return slab.withUnsafeBytes {
+                PageNumber(UInt32(bigEndian: $0.loadUnaligned(fromByteOffset: start, as: UInt32.self)))
+            }
+        }
+        guard let header = try frameHeader(frame) else {
+            throw WALError(.truncated, offset: FrameHeader.offset(of: frame, pageSize: pageSize))
+        }
+        return header.page
+    }
+
+    private func slabFrame(_ frame: FrameIndex) -> Range<Int> {
+        let start = Int(frame - slabFirst) * frameSize
+        return start..<start + frameSize
+    }
+
+    private mutating func fillSlab(from first: FrameIndex, through last: FrameIndex) throws {
+        let count = min(Int(last - first) + 1, slab.count / frameSize)
+        slabCount = 0
+        let offset = FrameHeader.offset(of: first, pageSize: pageSize)
+        let read = try slab.withUnsafeMutableBytes { buffer in
+            try file.read(
+                into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<(count * frameSize)]),
+                at: offset
+            )
+        }
+        guard read == count * frameSize else {
+            throw WALError(.truncated, offset: offset + Int64(read))
+        }
+        slabFirst = first
+        slabCount = UInt32(count)
+    }
+}
