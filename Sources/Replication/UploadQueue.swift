@@ -1,0 +1,186 @@
+import Bytes
+import Platform
+import Synchronization
+
+/// What goes to the store, in order, and what of it has arrived. One thread pushes, one task takes.
+final class UploadQueue: Sendable {
+    /// One object on its way.
+    struct Item: Sendable {
+        /// What its bytes are.
+        enum Body: Sendable {
+            case bytes(SegmentBytes)
+            case stream(ChunkChannel)
+        }
+
+        let id: Int
+        /// The object's path below the store's root.
+        let path: String
+        let body: Body
+    }
+
+    private struct State {
+        var pending: [Item] = []
+        var pendingBytes = 0
+        var durable = -1
+        var failed: Int?
+        var isClosed = false
+        var waiter: CheckedContinuation<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+    private let wakeUp: WakeUp
+
+    /// `wakeUp` is raised when something has arrived or failed.
+    init(wakeUp: WakeUp) { self.wakeUp = wakeUp }
+
+    /// Bytes in memory that wait.
+    var pendingBytes: Int { state.withLock { $0.pendingBytes } }
+
+    /// The highest number of the gap-free run of objects that have arrived.
+    var durable: Int { state.withLock { $0.durable } }
+
+    /// The stream that broke and must be begun anew, once.
+    func takeFailedStream() -> Int? {
+        state.withLock { state in
+            defer { state.failed = nil }
+            return state.failed
+        }
+    }
+
+    /// Adds an object at the end; at the front when it replaces a stream that broke.
+    func push(_ item: Item, replacingFailed: Bool = false) {
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            if replacingFailed {
+                state.pending.insert(item, at: 0)
+            } else {
+                state.pending.append(item)
+            }
+            state.pendingBytes += item.memoryByteCount
+            return state.waiter.take()
+        }
+        waiter?.resume()
+    }
+
+    /// No more objects will come.
+    func close() {
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            state.isClosed = true
+            return state.waiter.take()
+        }
+        waiter?.resume()
+    }
+
+    /// The next object; it stays first until it has arrived. Nil when the queue is closed.
+    func next() async -> Item? {
+        while true {
+            let (item, closed) = state.withLock { ($0.pending.first, $0.isClosed) }
+            if let item { return item }
+            if closed { return nil }
+            await withCheckedContinuation { continuation in
+                let resumeNow = state.withLock { state -> Bool in
+                    if !state.pending.isEmpty || state.isClosed { return true }
+                    state.waiter = continuation
+                    return false
+                }
+                if resumeNow { continuation.resume() }
+            }
+        }
+    }
+
+    /// The first object has arrived.
+    func arrived(_ item: Item) {
+        state.withLock { state in
+            state.pending.removeFirst()
+            state.pendingBytes -= item.memoryByteCount
+            state.durable = item.id
+        }
+        wakeUp.raise()
+    }
+
+    /// The first object was a stream and broke; nothing is taken until it was begun anew.
+    func streamFailed(_ item: Item) async {
+        state.withLock { state in
+            state.pending.removeFirst()
+            state.failed = item.id
+        }
+        wakeUp.raise()
+        while state.withLock({ $0.pending.first?.id != item.id && !$0.isClosed }) {
+            try? await Task.sleep(for: .milliseconds(20))
+            if Task.isCancelled { return }
+        }
+    }
+}
+
+extension UploadQueue.Item {
+    var memoryByteCount: Int {
+        if case .bytes(let bytes) = body { return bytes.memoryByteCount }
+        return 0
+    }
+}
+
+/// A bounded pipe of byte chunks from the follower's thread to the upload task.
+final class ChunkChannel: Sendable {
+    private struct State {
+        var chunks: [[UInt8]] = []
+        var bytes = 0
+        var isFinished = false
+        var isCancelled = false
+        var waiter: CheckedContinuation<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+    private let wakeUp: WakeUp
+    private static let bytesMax = 4 * 1024 * 1024
+
+    init(wakeUp: WakeUp) { self.wakeUp = wakeUp }
+
+    /// True while the producer should go on.
+    var hasRoom: Bool { state.withLock { $0.bytes < Self.bytesMax } }
+
+    /// Adds bytes; `finished` after the last ones.
+    func push(_ chunk: [UInt8], finished: Bool) {
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            if !chunk.isEmpty { state.chunks.append(chunk) }
+            state.bytes += chunk.count
+            state.isFinished = state.isFinished || finished
+            return state.waiter.take()
+        }
+        waiter?.resume()
+    }
+
+    /// The producer has gone; the consumer gets an error.
+    func cancel() {
+        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            state.isCancelled = true
+            return state.waiter.take()
+        }
+        waiter?.resume()
+    }
+
+    /// The next chunk; nil at the end.
+    func next() async throws -> [UInt8]? {
+        while true {
+            let (chunk, ended, cancelled) = state.withLock { state -> ([UInt8]?, Bool, Bool) in
+                if state.isCancelled { return (nil, false, true) }
+                guard !state.chunks.isEmpty else { return (nil, state.isFinished, false) }
+                let chunk = state.chunks.removeFirst()
+                state.bytes -= chunk.count
+                return (chunk, false, false)
+            }
+            if cancelled { throw CancellationError() }
+            if let chunk {
+                wakeUp.raise()
+                return chunk
+            }
+            if ended { return nil }
+            await withCheckedContinuation { continuation in
+                let resumeNow = state.withLock { state -> Bool in
+                    if !state.chunks.isEmpty || state.isFinished || state.isCancelled { return true }
+                    state.waiter = continuation
+                    return false
+                }
+                if resumeNow { continuation.resume() }
+            }
+        }
+    }
+}
