@@ -42,3 +42,10 @@ package enum Readiness {
         return (ready & 1 != 0, ready & 2 != 0)
     }
 }
+
+extension Readiness {
+    /// Lets the time pass. For waiting on what raises no event.
+    package static func pause(nanoseconds: Int64) throws(SystemError) {
+        _ = try wait(-1, -1, nanoseconds: nanoseconds)
+    }
+}

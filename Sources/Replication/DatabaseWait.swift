@@ -1,0 +1,91 @@
+import Glibc
+import Platform
+
+/// Waiting for an application to create its database, and saying what is wrong with one that
+/// cannot be followed (DESIGN §4.5).
+package enum DatabaseWait {
+    /// How long a database may be in rollback mode: an application that has just created it needs
+    /// a moment to switch.
+    private static let rollbackGrace = 2 * Nanoseconds.second
+    private static let lookInterval = 50 * Nanoseconds.millisecond
+
+    /// Returns once the database can be attached to; nil when a stop was requested first. The path
+    /// returned has its links resolved.
+    package static func ready(
+        _ path: String,
+        stop: StopRequest,
+        log: ReplicationLog
+    ) throws -> String? {
+        let folder = FileSystem.folder(of: path)
+        guard try look({ () throws(SystemError) in try FileSystem.status(folder) })?.isFolder == true else {
+            throw ReplicationError(
+                .noFolder,
+                "the folder '\(folder)' of database '\(path)' does not exist; check the path"
+            )
+        }
+        var said = ""
+        var rollbackSince: MonotonicTime?
+        while !stop.isRequested {
+            let finding = try look { () throws(SystemError) in try DatabaseHeader.look(path) }
+            switch finding {
+            case .wal:
+                if try mayOpen(path) { return try FileSystem.resolve(path) ?? path }
+                say("waiting for the application to open the database: only its owner may create the -wal and -shm files")
+            case .missing:
+                say("waiting for the application to create the database")
+            case .notADatabase:
+                throw ReplicationError(
+                    .notADatabase,
+                    "'\(path)' is not a SQLite database or is encrypted; Highwater needs a plain SQLite file"
+                )
+            case .rollbackJournal:
+                let now = MonotonicTime.now
+                rollbackSince = rollbackSince ?? now
+                if now - rollbackSince! > rollbackGrace {
+                    throw ReplicationError(
+                        .notWAL,
+                        "'\(path)' uses a rollback journal; Highwater never converts a database: "
+                            + "run PRAGMA journal_mode=WAL in the application once, then start again"
+                    )
+                }
+            }
+            _ = try Readiness.wait(
+                stop.wakeUpFlag.descriptor.rawValue,
+                -1,
+                nanoseconds: lookInterval
+            )
+        }
+        return nil
+
+        func say(_ message: String) {
+            if said != message { log(.info, message, [("database", path)]) }
+            said = message
+        }
+    }
+
+    private static func look<T>(_ body: () throws(SystemError) -> T) throws -> T {
+        do throws(SystemError) { return try body() } catch {
+            if error.number == EACCES || error.number == EPERM {
+                throw ReplicationError(
+                    .accessDenied,
+                    "permission denied: \(error); run as the database's owner, or grant read and write permission"
+                )
+            }
+            throw error
+        }
+    }
+
+    /// True when opening creates no file, or creates it with the right owner.
+    private static func mayOpen(_ path: String) throws -> Bool {
+        guard let status = try FileSystem.status(path) else { return false }
+        guard FileSystem.isAccessible(path, mode: R_OK | W_OK) else {
+            throw ReplicationError(
+                .accessDenied,
+                "no permission to read and write '\(path)'; run as the database's owner, or grant it"
+            )
+        }
+        let user = geteuid()
+        if user == 0 || user == status.owner { return true }
+        return try FileSystem.status(path + "-wal") != nil && FileSystem.status(path + "-shm") != nil
+    }
+}

@@ -1,0 +1,84 @@
+import Bytes
+import Platform
+import SQLiteAccess
+import SegmentFormat
+import WALFormat
+
+extension Follower {
+    /// Copies every commit up to the header's last frame into the open batch.
+    func copy(_ header: WALIndexHeader, seenAt: Timestamp) throws {
+        // With too much waiting in memory the commits wait in the WAL, which the pin keeps.
+        guard queue.pendingBytes < configuration.pendingBytesMax || urgentSince != nil else {
+            return
+        }
+        let bigEndian = header.hasBigEndianChecksums
+        let commits: [WALFile.CommitBoundary]
+        do {
+            commits = try wal.verify(after: position, through: header.mxFrame, bigEndian: bigEndian)
+        } catch let error as WALError {
+            throw hazard("frames up to \(header.mxFrame) do not verify: \(error)")
+        }
+        guard let last = commits.last, last.frame == header.mxFrame,
+            last.checksum == header.frameChecksum
+        else {
+            throw hazard("frame \(header.mxFrame) is not the commit that the WAL-index says")
+        }
+        for commit in commits {
+            try copy(commit, seenAt: seenAt)
+        }
+        guard let after = index.header(), after.salts == header.salts else {
+            throw hazard("the WAL was reset while its frames were being copied")
+        }
+        let now = MonotonicTime.now
+        lastCommit = now
+        if firstUnsealed == nil { firstUnsealed = now }
+    }
+
+    private func copy(_ commit: WALFile.CommitBoundary, seenAt: Timestamp) throws {
+        let batch = try self.batch ?? openBatch()
+        self.batch = batch
+        let knownDigest = proven.flatMap { $0.frame == commit.frame ? $0.digest : nil }
+        try copier.copy(
+            commit,
+            after: position.frame,
+            from: &wal,
+            under: pins.rules,
+            into: batch,
+            record: CommitRecord(
+                txid: txid.next,
+                pageCount: commit.pageCount,
+                digest: nil,
+                notSeenAt: lastLook,
+                seenAt: seenAt,
+                entryCount: 0,
+                lastFrame: commit.frame,
+                isBridge: false
+            ),
+            knownDigest: knownDigest
+        )
+        txid = txid.next
+        lastSeen = seenAt
+        position.frame = commit.frame
+        position.checksum = commit.checksum
+        pins.rules.copy(to: commit.frame)
+        statistics.commits += 1
+        if batch.rawContentByteCount > Self.segmentRawBytesMax { try seal() }
+    }
+
+    private func openBatch() throws -> SegmentBatch {
+        try SegmentBatch(
+            header: SegmentHeader(
+                kind: .log,
+                level: 0,
+                pageSize: pageSize,
+                minTXID: txid.next,
+                writer: configuration.writer,
+                link: link,
+                digestBefore: copier.digest,
+                pageCountBefore: copier.pageCount,
+                generation: configuration.generation
+            ),
+            spoolFolder: configuration.spoolFolder
+        )
+    }
+}

@@ -1,0 +1,178 @@
+import Bytes
+import Platform
+import SQLiteAccess
+import WALFormat
+
+/// Moving the pins, and letting the WAL be reset (DESIGN §4.1 to §4.4).
+extension Follower {
+    /// The older pin must stay where the snapshot is being read.
+    private var isPinFree: Bool { snapshot?.isProduced ?? true }
+
+    /// One PASSIVE that returns OK after the salts changed: then nobody is left who read the
+    /// header before the reset (§4.4).
+    func handshake() throws {
+        guard pins.rules.isHandshakeDue, let header = index.header() else { return }
+        if try passive() { pins.rules.passiveReturned(saltsBefore: header.salts) }
+    }
+
+    /// A PASSIVE checkpoint of ours. True when it held CKPT.
+    private func passive() throws -> Bool {
+        let outcome = try checkpointer.checkpointPassive()
+        lastBackfill = index.checkpointInfo()?.nBackfill ?? lastBackfill
+        return outcome == .done
+    }
+
+    /// Follows nBackfill after an event on the database file: a checkpoint of somebody else makes
+    /// pending commits urgent (§4.2).
+    func lookAtCheckpoints() throws {
+        guard let next = checkpointWatch.next else { return }
+        let now = MonotonicTime.now
+        guard now >= next, let info = index.checkpointInfo() else { return }
+        if info.nBackfill != lastBackfill {
+            lastBackfill = info.nBackfill
+            lastForeignCheckpoint = now
+        }
+        if let lastForeignCheckpoint, now - lastForeignCheckpoint < Nanoseconds.second,
+            batch != nil || !unsafeSegments.isEmpty, urgentSince == nil
+        {
+            urgentSince = now
+        }
+        if info.nBackfill == position.frame { checkpointWatch.stop() } else { checkpointWatch.lookedInVain(now) }
+    }
+
+    /// Drops and takes pins as the rules allow.
+    func movePins() throws {
+        if batch == nil, unsafeSegments.allSatisfy({ $0.spoolPath != nil }) { urgentSince = nil }
+        guard isPinFree else { return }
+        try handshake()
+        _ = try pins.dropOlderIfPermitted()
+        try leapToLockZero()
+    }
+
+    /// With everything safe and backfilled by somebody else, a new pin rests on lock 0, and a
+    /// RESTART or TRUNCATE of the application succeeds.
+    private func leapToLockZero() throws {
+        let rules = pins.rules
+        guard position.frame > 0, rules.safe == rules.copied, leapedAt != rules.copied,
+            let info = index.checkpointInfo(), info.nBackfill == position.frame,
+            let header = index.header(), header.salts == position.salts,
+            header.mxFrame == position.frame
+        else { return }
+        if pins.isNewerHeld, try !pins.dropOlderIfPermitted() { return }
+        guard try pins.takeNewer(index) else { return }
+        if try pins.dropOlderIfPermitted() { leapedAt = pins.rules.copied }
+    }
+
+    // MARK: - Making room
+
+    /// Frames in the WAL from which on it is reset under the write lock.
+    var resetThreshold: FrameIndex {
+        if let lastForeignCheckpoint, MonotonicTime.now - lastForeignCheckpoint < Nanoseconds.second {
+            return configuration.walResetFramesWhenCheckpointing
+        }
+        return configuration.walResetFrames
+    }
+
+    /// When the application counts as quiet, if the WAL is worth a reset then.
+    var quietTime: MonotonicTime? {
+        guard snapshot == nil, position.frame >= configuration.quietResetFrames,
+            batch == nil, unsafeSegments.isEmpty
+        else { return nil }
+        let time = lastCommit + configuration.quietTime
+        return quietBackOff.next.map { max($0, time) } ?? time
+    }
+
+    /// Lets the WAL be reset when it has grown.
+    func makeRoom() throws {
+        guard snapshot == nil else { return }
+        let now = MonotonicTime.now
+        if position.frame >= resetThreshold, resetBackOff.isReady(now) {
+            if try resetUnderWriteLock() { resetBackOff.succeeded() } else { resetBackOff.failed(now) }
+        } else if let quietTime, now >= quietTime {
+            if try resetWhileQuiet() { quietBackOff.succeeded() } else { quietBackOff.failed(now) }
+        }
+    }
+
+    /// §4.2: leap to lock 0, then TRUNCATE while it is held. It resets the WAL only if nothing new
+    /// was committed; otherwise it would have to backfill, which our lock 0 forbids.
+    private func resetWhileQuiet() throws -> Bool {
+        guard try advancePin(), try passive(), lastBackfill == position.frame,
+            try advancePin(), pins.rules.older.point == pins.rules.copied
+        else { return false }
+        let before = pins.rules.salts
+        guard try checkpointer.checkpointTruncate() == .done, let header = index.header(),
+            header.salts != before
+        else { return false }
+        pins.rules.ownReset(header)
+        position = WALPosition(salts: header.salts, frame: 0, checksum: .zero)
+        proven = nil
+        lastBackfill = 0
+        leapedAt = nil
+        statistics.quietResets += 1
+        return true
+    }
+
+    /// Takes a new pin at the copied position and drops the older one. False when something new was
+    /// committed meanwhile or a rule is in the way.
+    private func advancePin() throws -> Bool {
+        try handshake()
+        if pins.isNewerHeld, try !pins.dropOlderIfPermitted() { try pins.giveNewerBack() }
+        guard try pins.takeNewer(index) else { return false }
+        if try pins.dropOlderIfPermitted() { return true }
+        try pins.giveNewerBack()
+        return false
+    }
+
+    /// §4.3: makes room under a short BEGIN IMMEDIATE; the next writer resets the WAL. Nothing is
+    /// waited for inside the lock.
+    private func resetUnderWriteLock() throws -> Bool {
+        try catchUpSafely()
+        _ = try advancePin()
+        _ = try passive()
+        // The bulk without the lock; what came meanwhile is the tail.
+        try catchUpSafely()
+        _ = try advancePin()
+        _ = try passive()
+        guard let header = index.header(), header.salts == position.salts,
+            header.mxFrame - min(lastBackfill, header.mxFrame) <= 1000
+        else { return false }
+        let locker = try self.locker ?? Connection(path: configuration.databasePath, role: .writeLocker)
+        self.locker = locker
+        guard try locker.beginImmediate(within: 20 * Nanoseconds.millisecond) else { return false }
+        let began = MonotonicTime.now
+        var isRoomMade = false
+        do {
+            try catchUpSafely()
+            if try advancePin(), try passive(), lastBackfill == position.frame, try advancePin() {
+                isRoomMade = true
+                leapedAt = pins.rules.copied
+            }
+        } catch {
+            try? locker.rollback()
+            throw error
+        }
+        try locker.rollback()
+        let held = MonotonicTime.now - began
+        statistics.writeLockHeldMax = max(statistics.writeLockHeldMax, held)
+        statistics.forcedResets += isRoomMade ? 1 : 0
+        log(
+            .debug,
+            "made room in the WAL",
+            [
+                ("write_lock_held_us", "\(held / 1000)"), ("frames", "\(position.frame)"),
+                ("success", "\(isRoomMade)"),
+            ]
+        )
+        return isRoomMade
+    }
+
+    /// Copies everything that is committed and makes it safe in the spool.
+    private func catchUpSafely() throws {
+        try collectDurable()
+        urgentSince = urgentSince ?? MonotonicTime.now
+        try look()
+        try seal()
+        try spoolUnsafe()
+        urgentSince = nil
+    }
+}

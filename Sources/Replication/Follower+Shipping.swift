@@ -1,0 +1,152 @@
+import Bytes
+import Platform
+import SegmentFormat
+import WALFormat
+
+/// A sealed segment that is not safe yet.
+struct SealedSegment {
+    let id: Int
+    /// The history up to which everything is safe once this segment is.
+    let point: PinProtocol.Point
+    let txid: TXID
+    let fileName: String
+    let bytes: SegmentBytes
+    var spoolPath: String?
+}
+
+extension Follower {
+    /// When the open batch may be sealed: at once after a pause, else a sync interval after the
+    /// last one (DESIGN §3, cadence).
+    func sealTime(_ now: MonotonicTime) -> MonotonicTime {
+        guard let lastSeal else { return now }
+        return max(now, lastSeal + configuration.syncInterval)
+    }
+
+    /// Seals and sends what is due.
+    func ship() throws {
+        let now = MonotonicTime.now
+        if batch != nil, urgentSince != nil || now >= sealTime(now) {
+            // The newer pin first: what is committed before it lands is still copied and sealed,
+            // so that it may follow as soon as this segment is safe (§4.1).
+            if !pins.isNewerHeld, try pins.takeNewer(index) { try look() }
+            try seal()
+        }
+        if let urgentSince, now - urgentSince >= configuration.urgentStoreTime {
+            try spoolUnsafe()
+        }
+    }
+
+    /// Ends the open batch and hands it to the uploader.
+    func seal() throws {
+        guard let batch, batch.commitCount > 0 else { return }
+        let (finished, bytes) = try batch.finish(position: position)
+        self.batch = nil
+        firstUnsealed = nil
+        lastSeal = MonotonicTime.now
+        link = finished.footer.checksum
+        statistics.segments += 1
+        let segment = SealedSegment(
+            id: nextItem,
+            point: pins.rules.copied,
+            txid: txid,
+            fileName: finished.name.fileName,
+            bytes: bytes
+        )
+        unsafeSegments.append(segment)
+        push(path: finished.name.path, body: .bytes(bytes))
+    }
+
+    /// Hands an object to the uploader.
+    func push(path: String, body: UploadQueue.Item.Body) {
+        let generation = configuration.generation
+        queue.push(
+            UploadQueue.Item(id: nextItem, path: "highwater-1/\(generation)/\(path)", body: body)
+        )
+        nextItem += 1
+    }
+
+    /// Takes note of what has arrived in the store.
+    func collectDurable() throws {
+        if let failed = queue.takeFailedStream() { try restartSnapshot(failed) }
+        let durable = queue.durable
+        while let segment = unsafeSegments.first, segment.id <= durable {
+            pins.rules.makeSafe(segment.point)
+            if let path = segment.spoolPath { try FileSystem.remove(path) }
+            log(.debug, "durable", [("txid", "\(segment.txid)")])
+            unsafeSegments.removeFirst()
+        }
+        if let snapshot, snapshot.isProduced, snapshot.id <= durable {
+            log(
+                .info,
+                "base confirmed",
+                [
+                    ("generation", "\(configuration.generation)"), ("txid", "\(snapshot.txid)"),
+                    ("pages", "\(snapshot.state.pageCount)"), ("digest", "\(snapshot.digest)"),
+                ]
+            )
+            self.snapshot = nil
+        }
+    }
+
+    /// Makes every sealed segment safe in the spool, fsynced, without waiting for the store.
+    func spoolUnsafe() throws {
+        let folder = "\(configuration.spoolFolder)/\(configuration.generation)"
+        var madeFiles = false
+        for index in unsafeSegments.indices where unsafeSegments[index].spoolPath == nil {
+            try FileSystem.makeFolder(configuration.spoolFolder, mode: 0o700)
+            try FileSystem.makeFolder(folder, mode: 0o700)
+            let path = "\(folder)/\(unsafeSegments[index].fileName)"
+            try Spool.write(unsafeSegments[index].bytes, to: path)
+            unsafeSegments[index].spoolPath = path
+            madeFiles = true
+        }
+        guard madeFiles else { return }
+        try FileSystem.synchronizeFolder(folder)
+        if let last = unsafeSegments.last { pins.rules.makeSafe(last.point) }
+    }
+
+    /// The last commits: copied, sealed, and durable before we go.
+    func finish() throws {
+        let deadline = MonotonicTime.now + configuration.shutdownTime
+        log(.info, "final sync", [("database", configuration.databasePath)])
+        repeat {
+            try step()
+            if batch != nil, unsafeSegments.isEmpty || queue.pendingBytes < configuration.pendingBytesMax {
+                try seal()
+            }
+            if batch == nil, unsafeSegments.isEmpty, snapshot == nil, queue.durable == nextItem - 1 {
+                return
+            }
+            _ = try Readiness.wait(
+                wakeUp.descriptor.rawValue,
+                -1,
+                nanoseconds: 10 * Nanoseconds.millisecond
+            )
+            wakeUp.lower()
+        } while MonotonicTime.now < deadline
+        throw ReplicationError(
+            .notDurable,
+            "the store did not take the last commits of '\(configuration.databasePath)' in time; "
+                + "they are in its WAL and will be sent at the next start"
+        )
+    }
+}
+
+/// Files of segments that had to be safe before the store had them.
+enum Spool {
+    /// Writes and syncs one.
+    static func write(_ bytes: SegmentBytes, to path: String) throws {
+        let file = try FileDescriptor(path: path, flags: 0o1 | 0o100 | 0o1000, mode: 0o600)
+        switch bytes {
+        case .memory(let bytes): try file.write(bytes, at: 0)
+        case .file(let source):
+            var offset: Int64 = 0
+            while offset < source.byteCount {
+                let chunk = try source.read(at: offset, count: 1 << 20)
+                try file.write(chunk, at: offset)
+                offset += Int64(chunk.count)
+            }
+        }
+        try file.synchronizeData()
+    }
+}

@@ -1,0 +1,275 @@
+import Bytes
+import Glibc
+import Platform
+import SQLiteAccess
+import SegmentFormat
+import WALFormat
+
+/// Where log lines go: a constant message, and values.
+package typealias ReplicationLog =
+    @Sendable (_ level: ReplicationLogLevel, _ message: String, _ values: [(String, String)]) -> Void
+
+/// How much a log line matters.
+package enum ReplicationLogLevel: Sendable {
+    case debug
+    case info
+    case warning
+    case error
+}
+
+/// Follows the WAL of one database: wakes up, copies commits, seals segments, moves the pins, and
+/// lets the WAL be reset (DESIGN §3, §4). Belongs to one thread; `run` blocks it.
+final class Follower {
+    let configuration: FollowerConfiguration
+    let log: ReplicationLog
+    let queue: UploadQueue
+    let wakeUp: WakeUp
+    let stop: StopRequest
+
+    let checkpointer: Connection
+    let index: WALIndex
+    let pageSize: PageSize
+    let identity: FileStatus
+    let copier: CommitCopier
+    var pins: PinPair
+    var wal: WALFile
+    var locker: Connection?
+
+    /// The place in the WAL up to which commits were copied, and the last commit.
+    var position: WALPosition
+    var txid: TXID
+    var link: SegmentChecksum?
+    var lastSeen: Timestamp
+    var lastLook: Timestamp
+    /// Frames up to here were in the WAL when we attached; at it, the state's digest.
+    var proven: (frame: FrameIndex, digest: DatabaseDigest)?
+
+    var batch: SegmentBatch?
+    var snapshot: SnapshotJob?
+    var unsafeSegments: [SealedSegment] = []
+    var nextItem = 0
+    var lastSeal: MonotonicTime?
+    var firstUnsealed: MonotonicTime?
+    var lastCommit: MonotonicTime
+
+    var commitWatch = Watch()
+    var checkpointWatch = Watch()
+    var lastBackfill: FrameIndex = 0
+    var urgentSince: MonotonicTime?
+    var lastForeignCheckpoint: MonotonicTime?
+    var leapedAt: PinProtocol.Point?
+    var resetBackOff = BackOff()
+    var quietBackOff = BackOff()
+    var nextSafetyPoll: MonotonicTime
+    var statistics = Statistics()
+
+    /// Counts since attaching; logged when the follower ends.
+    struct Statistics {
+        var commits: UInt64 = 0
+        var segments: UInt64 = 0
+        var forcedResets: UInt64 = 0
+        var quietResets: UInt64 = 0
+        var writeLockHeldMax: Int64 = 0
+        var walFramesMax: FrameIndex = 0
+    }
+
+    static let safetyPollInterval = 5 * Nanoseconds.second
+    static let segmentRawBytesMax: UInt64 = 32 * 1024 * 1024
+
+    init(
+        attachment: Attachment,
+        wal: consuming WALFile,
+        start: Start,
+        configuration: FollowerConfiguration,
+        queue: UploadQueue,
+        wakeUp: WakeUp,
+        stop: StopRequest,
+        log: @escaping ReplicationLog
+    ) {
+        self.configuration = configuration
+        self.queue = queue
+        self.wakeUp = wakeUp
+        self.stop = stop
+        self.log = log
+        checkpointer = attachment.checkpointer
+        index = attachment.index
+        pageSize = attachment.pageSize
+        identity = attachment.identity
+        pins = attachment.pins(resumingAt: start.position.frame)
+        self.wal = wal
+        copier = CommitCopier(
+            index: attachment.index,
+            pageSize: attachment.pageSize,
+            pageCount: start.pageCount,
+            digest: start.digest
+        )
+        position = start.position
+        txid = start.txid
+        link = start.link
+        proven = start.proven
+        lastSeen = start.time
+        lastLook = Timestamp.now
+        let now = MonotonicTime.now
+        lastCommit = now
+        nextSafetyPoll = now
+    }
+
+    /// What a follower begins with: the state that the store has, or is about to get.
+    struct Start {
+        var position: WALPosition
+        var txid: TXID
+        var time: Timestamp
+        var link: SegmentChecksum?
+        var pageCount: UInt32
+        var digest: DatabaseDigest?
+        var proven: (frame: FrameIndex, digest: DatabaseDigest)?
+    }
+
+    // MARK: - The loop
+
+    /// Follows until a stop is requested, then makes the last commits durable.
+    func run() throws {
+        let notify = try INotify()
+        let events = try FileEvents(databasePath: configuration.databasePath, notify: notify)
+        defer { reportEnd() }
+        while !stop.isRequested {
+            let now = MonotonicTime.now
+            let ready = try Readiness.wait(
+                notify.descriptor.rawValue,
+                wakeUp.descriptor.rawValue,
+                nanoseconds: max(0, nextDeadline(now) - now)
+            )
+            if ready.second { wakeUp.lower() }
+            if ready.first { try take(events.read(notify)) }
+            try step()
+        }
+        try finish()
+    }
+
+    /// One round: look, copy, ship, move pins, reset. Never waits.
+    func step() throws {
+        try collectDurable()
+        try produceSnapshot()
+        try look()
+        try lookAtCheckpoints()
+        try ship()
+        try movePins()
+        try makeRoom()
+    }
+
+    private func take(_ found: FileEvents.Found) throws {
+        let now = MonotonicTime.now
+        if found.wal { commitWatch.start(now) }
+        if found.database { checkpointWatch.start(now) }
+        if found.folder { try checkIdentity() }
+    }
+
+    /// When to wake up without an event.
+    private func nextDeadline(_ now: MonotonicTime) -> MonotonicTime {
+        var deadline = nextSafetyPoll
+        func consider(_ time: MonotonicTime?) {
+            if let time, time < deadline { deadline = time }
+        }
+        consider(commitWatch.next)
+        consider(checkpointWatch.next)
+        if batch != nil { consider(sealTime(now)) }
+        if let urgentSince { consider(urgentSince + configuration.urgentStoreTime) }
+        if let time = quietTime { consider(time) }
+        if position.frame >= resetThreshold { consider(resetBackOff.next) }
+        if pins.rules.isHandshakeDue { consider(now + Nanoseconds.millisecond) }
+        return max(deadline, now)
+    }
+
+    // MARK: - Looking
+
+    /// Looks at the WAL-index and copies what is new.
+    func look() throws {
+        let now = MonotonicTime.now
+        if now >= nextSafetyPoll {
+            nextSafetyPoll = now + Self.safetyPollInterval
+            try checkIdentity()
+        }
+        guard let header = index.header() else {
+            throw ReplicationError(
+                .hazard,
+                "the WAL-index of '\(configuration.databasePath)' cannot be read"
+            )
+        }
+        let seenAt = max(Timestamp.now, lastSeen)
+        statistics.walFramesMax = max(statistics.walFramesMax, header.mxFrame)
+        switch try pins.observe(header) {
+        case .unchanged: break
+        case .broken(let reason): throw hazard(reason)
+        case .appended:
+            try copy(header, seenAt: seenAt)
+        case .reset:
+            position = WALPosition(salts: header.salts, frame: 0, checksum: .zero)
+            proven = nil
+            lastBackfill = 0
+            leapedAt = nil
+            // The sooner the better: a reset publishes its header before frame 1 is written.
+            try handshake()
+            if header.mxFrame > 0 { try copy(header, seenAt: seenAt) }
+        }
+        lastLook = seenAt
+        if commitWatch.next != nil {
+            if try wal.hasFrames(after: header) {
+                commitWatch.lookedInVain(now)
+            } else {
+                commitWatch.stop()
+            }
+        }
+    }
+
+    func hazard(_ reason: String) -> ReplicationError {
+        ReplicationError(
+            .hazard,
+            "'\(configuration.databasePath)': \(reason); continuity cannot be proven"
+        )
+    }
+
+    /// The file at the path must still be the one that we follow, and its WAL too.
+    func checkIdentity() throws {
+        let path = configuration.databasePath
+        let status = try FileSystem.status(path)
+        guard let status, status.device == identity.device, status.inode == identity.inode else {
+            throw ReplicationError(
+                .databaseChanged,
+                "'\(path)' was \(status == nil ? "deleted" : "replaced") while it was followed"
+            )
+        }
+        let walStatus = try FileSystem.status(wal.path)
+        guard let walStatus, try walStatus.inode == wal.status().inode else {
+            throw ReplicationError(.databaseChanged, "'\(wal.path)' was deleted or replaced")
+        }
+    }
+
+    private func reportEnd() {
+        log(
+            .info,
+            "stopped following",
+            [
+                ("commits", "\(statistics.commits)"), ("segments", "\(statistics.segments)"),
+                ("forced_resets", "\(statistics.forcedResets)"),
+                ("quiet_resets", "\(statistics.quietResets)"),
+                ("write_lock_held_max_us", "\(statistics.writeLockHeldMax / 1000)"),
+                ("wal_frames_max", "\(statistics.walFramesMax)"),
+            ]
+        )
+    }
+}
+
+/// Times after which something that failed is tried again: doubling up to five seconds.
+struct BackOff {
+    private(set) var next: MonotonicTime?
+    private var interval: Int64 = 0
+
+    func isReady(_ now: MonotonicTime) -> Bool { next.map { now >= $0 } ?? true }
+
+    mutating func failed(_ now: MonotonicTime) {
+        interval = min(max(interval * 2, 20 * Nanoseconds.millisecond), 5 * Nanoseconds.second)
+        next = now + interval
+    }
+
+    mutating func succeeded() { self = BackOff() }
+}
