@@ -1,4 +1,3 @@
-package import BackupCatalog
 package import Bytes
 package import ObjectStorage
 package import Platform

@@ -47,6 +47,8 @@ struct Attachment {
             }
             try Readiness.pause(nanoseconds: Nanoseconds.millisecond)
         }
+        // The mapping exists once the connection has read.
+        _ = try second.integer("PRAGMA schema_version")
         index = try WALIndex(second)
         while true {
             guard let before = index.header() else {
@@ -63,7 +65,12 @@ struct Attachment {
             try second.rollback()
         }
         try first.rollback()
-        pageSize = header.pageSize
+        guard let pageSize = PageSize(Int(try second.integer("PRAGMA page_size"))),
+            header.pageSize == nil || header.pageSize == pageSize
+        else {
+            throw ReplicationError(.databaseChanged, "the page size of '\(path)' is not certain")
+        }
+        self.pageSize = pageSize
         holding = second
         idle = first
     }

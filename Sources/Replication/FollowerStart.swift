@@ -1,4 +1,3 @@
-import BackupCatalog
 import Bytes
 import Glibc
 import Platform
@@ -25,7 +24,11 @@ struct FollowerStart {
     ) throws -> Follower {
         let attachment = try Attachment(path: path)
         var wal = try WALFile(path: path + "-wal", pageSize: attachment.pageSize)
-        let state = try PinnedState(index: attachment.index, header: attachment.header)
+        let state = try PinnedState(
+            index: attachment.index,
+            header: attachment.header,
+            pageSize: attachment.pageSize
+        )
         try verifyWAL(&wal, attachment.header)
         let resumed = try tip.flatMap { try resume($0, attachment: attachment, state: state, wal: &wal) }
         var configuration = FollowerConfiguration(

@@ -14,9 +14,9 @@ struct PinnedState {
     let pageCount: UInt32
 
     /// The state at a header's last frame.
-    init(index: WALIndex, header: WALIndexHeader) throws(SQLiteError) {
+    init(index: WALIndex, header: WALIndexHeader, pageSize: PageSize) throws(SQLiteError) {
         self.index = index
-        pageSize = header.pageSize
+        self.pageSize = pageSize
         frame = header.mxFrame
         // An empty WAL-index after recovery knows no page count; then the file is the state.
         pageCount =

@@ -106,7 +106,7 @@ extension Follower {
                 writer: configuration.writer,
                 link: nil,
                 digestBefore: nil,
-                pageCountBefore: state.pageCount,
+                pageCountBefore: 0,
                 generation: configuration.generation
             ),
             time: lastSeen,

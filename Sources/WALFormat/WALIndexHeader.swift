@@ -10,8 +10,8 @@ package struct WALIndexHeader: Hashable, Sendable {
     package let change: UInt32
     /// The byte order of the WAL's checksums.
     package let hasBigEndianChecksums: Bool
-    /// The database's page size.
-    package let pageSize: PageSize
+    /// The database's page size; nil only while the WAL is empty and nobody has said it.
+    package let pageSize: PageSize?
     /// The last committed frame; zero after a reset.
     package let mxFrame: FrameIndex
     /// Pages in the database after that frame; zero when unknown (after recovery of an empty WAL).
@@ -45,8 +45,8 @@ package struct WALIndexHeader: Hashable, Sendable {
         sum.add(UnsafeRawBufferPointer(rebasing: bytes[0..<40]), bigEndian: false)
         guard sum == WALChecksum(first: word(40), second: word(44)) else { return nil }
         let stored = Int(bytes.loadUnaligned(fromByteOffset: 14, as: UInt16.self))
-        guard let pageSize = PageSize(stored == 1 ? 65536 : stored) else { return nil }
-        self.pageSize = pageSize
+        pageSize = PageSize(stored == 1 ? 65536 : stored)
+        if pageSize == nil, word(16) > 0 { return nil }
         change = word(8)
         hasBigEndianChecksums = bytes[13] != 0
         mxFrame = word(16)
