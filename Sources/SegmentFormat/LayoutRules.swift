@@ -60,7 +60,11 @@ struct LayoutRules {
         let (seen, lowest) =
             block.kind == .meta ? (metaCount, txids.meta) : (contentCount, txids.content)
         let first = header.kind == .log ? seen : header.pageSize.storedPage(at: seen)
-        guard block.first == first, block.txid >= lowest, block.txid <= footer.maxTXID else {
+        // Only the content of a log may begin later than the segment: its first commits may have
+        // no content.
+        let mayBeginLater = seen > 0 || (header.kind == .log && block.kind == .content)
+        let isNextTXID = mayBeginLater ? block.txid >= lowest : block.txid == lowest
+        guard block.first == first, isNextTXID, block.txid <= footer.maxTXID else {
             throw SegmentError(
                 .inconsistent,
                 at: place,
@@ -87,7 +91,10 @@ struct LayoutRules {
             let (records, overflow) = footer.commitCount.addingReportingOverflow(footer.entryCount)
             fits = !overflow && metaCount == records && contentCount <= footer.entryCount
         } else {
-            fits = metaCount == footer.entryCount && contentCount == footer.entryCount
+            // Without blocks both TXIDs still are the first.
+            fits =
+                metaCount == footer.entryCount && contentCount == footer.entryCount
+                && txids == (footer.maxTXID, footer.maxTXID)
         }
         guard fits else { throw inconsistent("its blocks do not hold what its footer counts") }
     }

@@ -14,6 +14,8 @@ package final class SnapshotEncoder {
     private var pageCount: UInt32
     private var digest = DatabaseDigest.zero
     private var stored: UInt64 = 0
+    /// What `stored` was when the slice began.
+    private var storedBefore: UInt64 = 0
     private var contentCount = 0
     private var metaCount = 0
     private var isClosed = false
@@ -85,18 +87,20 @@ package final class SnapshotEncoder {
     /// Goes on with the pages as of a later commit: the next slice, under its own pin.
     ///
     /// A page stored before keeps its slice's TXID, and a restore applies to it only later commits.
+    /// Both slices hold a page at least.
     /// - Throws: `misuse` when the database has shrunk below the pages stored: begin again.
     package func beginSlice(txid: TXID, pageCount: UInt32) throws(SegmentError) {
         try checkUsable()
         guard txid >= self.txid, txid <= SegmentLimits.maxTXID,
             pageCount <= SegmentLimits.maxPageCount,
-            stored <= pageSize.storedPageCount(of: pageCount)
+            stored > storedBefore, stored < pageSize.storedPageCount(of: pageCount)
         else {
             isClosed = true
             throw SegmentError(.misuse, "the slice at \(txid) cannot go on with this snapshot")
         }
         try flushContent()
         try flushMeta()
+        storedBefore = stored
         self.txid = txid
         self.pageCount = pageCount
     }
