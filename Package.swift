@@ -103,7 +103,11 @@ let package = Package(
         ),
         tests("BytesTests", ["Bytes"]),
         tests("WALFormatTests", ["Bytes", "WALFormat"]),
-        tests("SegmentFormatTests", ["Bytes", "PageHashing", "SegmentFormat", "Zstandard"]),
+        tests(
+            "SegmentFormatTests",
+            ["Bytes", "PageHashing", "SegmentFormat", "Zstandard"],
+            resources: [.copy("Fixtures")]
+        ),
         tests("PlatformTests", ["Bytes", "Platform"]),
         tests("SQLiteAccessTests", ["Bytes", "Platform", "SQLiteAccess", "WALFormat"]),
         tests("ObjectStorageTests", ["Bytes", "ObjectStorage", "Platform"]),
