@@ -1,0 +1,118 @@
+/// Where a user keeps backups.
+package enum StoreURL: Hashable, Sendable, CustomStringConvertible {
+    /// A local folder, by its absolute path without a slash at the end.
+    case folder(path: String)
+
+    /// The place that `text` names.
+    ///
+    /// - Throws: `unsupported` for another kind of store, `invalid` for anything that is no URL of
+    ///   a known kind; the message says what was expected.
+    package static func parse(_ text: String) throws(StoreError) -> StoreURL {
+        guard let colon = text.firstRange(of: "://") else {
+            throw failure(
+                .invalid,
+                text,
+                text.hasPrefix("/")
+                    ? "this is a path, not a URL; write file://\(text)"
+                    : "this is not a URL; write file:///absolute/path"
+            )
+        }
+        let scheme = text[..<colon.lowerBound].lowercased()
+        let rest = text[colon.upperBound...]
+        switch scheme {
+        case "file": return try folder(rest, of: text)
+        case "s3", "gs", "gcs", "abs", "sftp", "nats", "webdav", "webdavs", "oss":
+            throw failure(
+                .unsupported,
+                text,
+                "this version stores backups in folders only (file:///absolute/path);"
+                    + " \(scheme):// is not supported yet"
+            )
+        default:
+            throw failure(
+                .unsupported,
+                text,
+                "'\(scheme)' is not a kind of store; write file:///absolute/path"
+            )
+        }
+    }
+
+    package var description: String {
+        switch self {
+        case .folder(let path): "file://" + Self.encode(path)
+        }
+    }
+
+    private static func failure(
+        _ code: StoreError.Code,
+        _ text: String,
+        _ message: String
+    ) -> StoreError {
+        StoreError(code, .open, object: text, message)
+    }
+
+    private static func folder(
+        _ rest: Substring,
+        of text: String
+    ) throws(StoreError) -> StoreURL {
+        var raw = rest
+        if raw.hasPrefix("localhost/") { raw = raw.dropFirst("localhost".count) }
+        guard raw.hasPrefix("/") else {
+            throw failure(
+                .invalid,
+                text,
+                "file:// takes an absolute path, so three slashes: file:///absolute/path"
+            )
+        }
+        guard !raw.contains(where: { $0 == "?" || $0 == "#" }) else {
+            throw failure(
+                .invalid,
+                text,
+                "file:// takes no options; write a '?' in a path as %3F and a '#' as %23"
+            )
+        }
+        guard let decoded = decode(raw), !decoded.utf8.contains(0) else {
+            throw failure(.invalid, text, "a '%' must be followed by two hexadecimal digits")
+        }
+        let parts = decoded.split(separator: "/")
+        guard !parts.contains("..") else {
+            throw failure(.invalid, text, "the path must not contain '..'")
+        }
+        let path = "/" + parts.filter { $0 != "." }.joined(separator: "/")
+        guard path != "/" else {
+            throw failure(.invalid, text, "the root folder is no place for backups; name a folder")
+        }
+        return .folder(path: path)
+    }
+
+    private static func decode(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.count >= 2,
+                let pair = String(validating: rest.prefix(2), as: UTF8.self),
+                pair.allSatisfy(\.isHexDigit), let value = UInt8(pair, radix: 16)
+            else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func encode(_ path: String) -> String {
+        var text = ""
+        for scalar in path.unicodeScalars {
+            switch scalar {
+            case "%": text += "%25"
+            case "?": text += "%3F"
+            case "#": text += "%23"
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        return text
+    }
+}

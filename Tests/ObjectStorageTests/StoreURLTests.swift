@@ -1,0 +1,37 @@
+import ObjectStorage
+import Testing
+
+@Suite struct StoreURLTests {
+    @Test(arguments: [
+        ("file:///var/backups", "/var/backups"),
+        ("file:///var//backups/./x/", "/var/backups/x"),
+        ("FILE://localhost/a", "/a"),
+        ("file:///a%20b%3F", "/a b?"),
+        ("file:///a b", "/a b"),
+    ])
+    func `folders`(text: String, path: String) throws {
+        let url = try StoreURL.parse(text)
+        #expect(url == .folder(path: path))
+        #expect(try StoreURL.parse(url.description) == url)
+    }
+
+    @Test(arguments: [
+        ("s3://bucket/prefix", StoreError.Code.unsupported, "file:///absolute/path"),
+        ("ftp://host/x", .unsupported, "'ftp'"),
+        ("file://relative/path", .invalid, "three slashes"),
+        ("file:///", .invalid, "root folder"),
+        ("file:///a/../b", .invalid, ".."),
+        ("file:///a?b=c", .invalid, "%3F"),
+        ("file:///a%zz", .invalid, "hexadecimal"),
+        ("file:///a%+1", .invalid, "hexadecimal"),
+        ("file:///a%00", .invalid, "%"),
+        ("file:///a%ff", .invalid, "%"),
+        ("/var/backups", .invalid, "file:///var/backups"),
+        ("", .invalid, "file:///"),
+    ])
+    func `what is no URL of ours`(text: String, code: StoreError.Code, hint: String) {
+        let error = #expect(throws: StoreError.self) { try StoreURL.parse(text) }
+        #expect(error?.code == code)
+        #expect(error?.description.contains(hint) == true)
+    }
+}
