@@ -46,13 +46,19 @@ class Highwater:
 
     def run(self, *arguments, expect=0, timeout=120):
         """Runs a command; `expect` is its exit code, a set of them, or None for any."""
-        done = subprocess.run(
-            [self.binary, *map(str, arguments)], capture_output=True, text=True, timeout=timeout,
-        )
+        line = f"highwater {' '.join(map(str, arguments))}"
+        try:
+            done = subprocess.run(
+                [self.binary, *map(str, arguments)], stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, errors="replace", timeout=timeout,
+            )
+        except subprocess.TimeoutExpired as late:
+            output = ((late.stdout or b"") + (late.stderr or b"")).decode(errors="replace")
+            raise CommandFailed(f"{line}\ndid not end in {timeout} s\n{output}") from None
         allowed = {expect} if isinstance(expect, int) else expect
         if allowed is not None and done.returncode not in allowed:
             raise CommandFailed(
-                f"highwater {' '.join(map(str, arguments))}\nexit code {done.returncode}, "
+                f"{line}\nexit code {done.returncode}, "
                 f"expected {expect}\nstdout: {done.stdout[-2000:]}\nstderr: {done.stderr[-2000:]}"
             )
         return done

@@ -6,6 +6,7 @@ failure. The exit code is 0 when all that was asked for passed.
 
 import argparse
 import os
+import signal
 import sys
 import time
 import traceback
@@ -64,6 +65,9 @@ def main():
     parser.add_argument("--seed", type=int, default=int(os.environ.get("ORACLE_SEED", "1")))
     parser.add_argument("--repeat", type=int, default=1)
     options = parser.parse_args()
+    # A parent that starts programs from a worker thread (Swift's Foundation does) hands down a
+    # mask that blocks SIGTERM; what is started here should not inherit it.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     if options.list:
         for name, function in ALL.items():
             print(f"{name}\n    {' '.join((function.__doc__ or '').split())}")

@@ -24,6 +24,21 @@ def commits(count):
     return max(20, int(count * SCALE))
 
 
+def group_members(group):
+    """Live processes of a process group; those that only wait to be reaped do not count."""
+    members = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as f:
+                    fields = f.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == group and fields[0] not in "ZX":
+                members.append(int(name))
+    return members
+
+
 class Program:
     """A program of the harness in a process group of its own; its output is kept."""
 
@@ -60,13 +75,12 @@ class Program:
 
     def _wait_for_group(self):
         until = time.monotonic() + 20
-        while time.monotonic() < until:
-            try:
-                os.killpg(self.process.pid, 0)
-            except (ProcessLookupError, PermissionError):
-                return
+        while members := group_members(self.process.pid):
+            if time.monotonic() > until:
+                for pid in members:
+                    os.kill(pid, signal.SIGKILL)
+                raise AssertionError(f"{members} did not end with their writer: {self.text()}")
             time.sleep(0.002)
-        os.killpg(self.process.pid, signal.SIGKILL)
 
     def text(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as f:
