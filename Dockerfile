@@ -1,0 +1,32 @@
+# Highwater as a sidecar. Build: docker build -t highwater .
+#
+# Run it with the user id that owns the database, and share the *folder* of the database between
+# both containers, never the database file alone (a file mount hides -wal and -shm):
+#   docker run --user "$(id -u)" -v /srv/app:/data -v /srv/backup:/backup highwater \
+#       replicate /data/app.db file:///backup
+
+FROM swift:6.3-bookworm AS build
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends \
+        libsqlite3-dev libzstd-dev libxxhash-dev libcurl4-openssl-dev libssl-dev pkg-config \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY Package.swift Package.resolved* ./
+COPY Sources Sources
+# The manifest names the test targets; their folders have to exist for it to load.
+COPY Tests Tests
+RUN swift build -c release --static-swift-stdlib --product highwater \
+    && strip -o /highwater "$(swift build -c release --show-bin-path)/highwater"
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends \
+        ca-certificates libsqlite3-0 libstdc++6 libxxhash0 libzstd1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --no-create-home highwater
+COPY --from=build /highwater /usr/local/bin/highwater
+COPY LICENSE /usr/share/doc/highwater/LICENSE
+USER 10001
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["highwater"]
+CMD ["--help"]

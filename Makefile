@@ -1,0 +1,52 @@
+# Highwater. What can be made:
+#
+#   make run DB=app.db [STORE=folder]  install what is missing, build, back up app.db commit by
+#                                      commit into the folder (default ./highwater-backup)
+#   make run                           the same with a small sample database and a live writer
+#   make test                          everything CI does: lint, format check, build, all tests
+#   make build                         the release binary, .build/release/highwater
+#   make lint                          what swift-format and the Python compiler can say
+#   make format                        rewrite the sources in the house format
+#   make bench                         the numbers of docs/BENCHMARKS.md, as a markdown table
+#   make install [PREFIX=/usr/local]   put the release binary into PREFIX/bin
+#   make clean                         remove everything that was built
+#
+# RUN_SECONDS=10 ends `make run` by itself, for scripts. SWIFT names another toolchain.
+
+SWIFT ?= swift
+PREFIX ?= /usr/local
+SWIFT_SOURCES = Sources Tests Package.swift
+
+export SWIFT RUN_SECONDS
+
+.PHONY: help run test build lint format bench clean install
+
+help:
+	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile
+
+run: build
+	@scripts/run.sh "$(DB)" "$(STORE)"
+
+test:
+	@scripts/test.sh
+
+build:
+	@scripts/packages.sh build
+	$(SWIFT) build -c release --static-swift-stdlib --product highwater
+
+lint:
+	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+	@scripts/lint-python.sh
+
+format:
+	$(SWIFT) format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+bench: build
+	@scripts/packages.sh test
+	@scripts/python.sh Benchmarks/bench.py --binary .build/release/highwater $(BENCH)
+
+install: build
+	install -D -m 0755 .build/release/highwater "$(DESTDIR)$(PREFIX)/bin/highwater"
+
+clean:
+	rm -rf .build

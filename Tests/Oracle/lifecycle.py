@@ -1,0 +1,263 @@
+"""Deaths, starts and stops of agent and application, by name."""
+
+import os
+import random
+import signal
+import sqlite3
+import time
+
+from imager import file_state
+from testbed import SCALE, commits
+
+SCENARIOS = {}
+
+
+def scenario(function):
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+@scenario
+def writer_killed(bed):
+    """kill -9 of the writer in the middle of transactions."""
+    bed.prepare()
+    agent = bed.started_agent()
+    chance = random.Random(bed.seed)
+    for round in range(int(20 * SCALE)):
+        writer = bed.writer(
+            workload="slow_transaction", seed=round, autocheckpoint=chance.choice([0, 30]),
+            cache_size=10, rows=100,
+        )
+        time.sleep(chance.uniform(0.15, 0.45))
+        writer.kill()
+    bed.writer(commits=5).wait()
+    agent.stop()
+    bed.judge(least=20)
+
+
+def _agent_killed(bed, rounds, autocheckpoint, generations):
+    bed.prepare()
+    agent = bed.started_agent()
+    chance = random.Random(bed.seed)
+    writer = bed.writer(rate=120, autocheckpoint=autocheckpoint, seconds=600, close="hold")
+    claims = {}
+    for round in range(rounds):
+        time.sleep(chance.choice([0.0, 0.02, 0.1, 0.2, 0.4]) * chance.random())
+        if round % 10 == 9:
+            for generation in bed.generations()[-2:]:
+                listed = bed.highwater.history(bed.url, generation)
+                claims[generation] = max(listed, default=0)
+        agent.kill()
+        agent.start()
+    agent.wait_attached()
+    os.kill(writer.process.pid, signal.SIGUSR1)
+    writer.release()
+    agent.stop(30)
+    states = bed.judge(generations=generations, sample=20, least=50)
+    for generation, txid in claims.items():
+        listed = bed.highwater.history(bed.url, generation)
+        assert txid <= max(listed, default=0), f"{generation}: {txid:016x} was durable and is gone"
+    return states, agent
+
+
+@scenario
+def agent_killed(bed):
+    """kill -9 of the agent, 100 rounds. Only the agent checkpoints; a kill directly after its own
+    reset of the WAL may still cost it its place."""
+    _agent_killed(bed, int(100 * SCALE), autocheckpoint=0, generations=int(10 * SCALE) + 1)
+
+
+@scenario
+def agent_killed_autocheckpoint(bed):
+    """kill -9 of the agent while the application checkpoints every 30 pages: where a reset hid
+    commits from it, a new generation begins with a warning, and each one is whole."""
+    _, agent = _agent_killed(bed, int(40 * SCALE), autocheckpoint=30, generations=41)
+    if len(bed.generations()) > 1:
+        assert "warn" in agent.log().lower(), "a new generation without a warning in the log"
+
+
+@scenario
+def backfilled_while_dead(bed):
+    """The agent is dead while the application checkpoints past the resume point, and a reader
+    keeps the WAL from being reset: pre-images after the restart must not come from the file."""
+    bed.prepare(autocheckpoint=0)
+    holder = sqlite3.connect(bed.database, isolation_level=None)
+    agent = bed.agent()
+    for round in range(6):
+        agent.start().wait_attached()
+        bed.writer(commits=12, autocheckpoint=0, seed=round).wait()
+        agent.kill()
+        bed.writer("b", commits=10, autocheckpoint=0, seed=100 + round).wait()
+        holder.execute("BEGIN")
+        holder.execute("SELECT * FROM state").fetchall()
+        bed.writer("c", commits=10, autocheckpoint=0, seed=200 + round).wait()
+        bed.sql("PRAGMA wal_checkpoint(PASSIVE)")
+        agent.start().wait_attached()
+        bed.writer("d", commits=12, autocheckpoint=0, seed=300 + round).wait()
+        holder.execute("COMMIT")
+        bed.writer("e", commits=5, autocheckpoint=0, seed=400 + round).wait()
+        agent.stop()
+    holder.close()
+    bed.judge(generations=3, least=60)
+
+
+@scenario
+def reset_while_dead(bed):
+    """The agent is dead while the application checkpoints and resets the WAL: what it missed
+    is said in a warning, and a new generation begins."""
+    bed.prepare(autocheckpoint=0)
+    holder = sqlite3.connect(bed.database, isolation_level=None)
+    holder.execute("SELECT * FROM state").fetchall()
+    agent = bed.started_agent()
+    for round in range(4):
+        bed.writer(commits=12, autocheckpoint=0, seed=round).wait()
+        agent.kill()
+        bed.writer("b", commits=40, autocheckpoint=5, seed=100 + round).wait()
+        agent.start().wait_attached()
+    bed.writer("c", commits=12, seed=400).wait()
+    agent.stop()
+    holder.close()
+    bed.judge(generations=5, least=12)
+    assert "warn" in agent.log().lower(), "commits were missed, and the log has no warning"
+
+
+@scenario
+def last_connection_closes(bed):
+    """The application closes its last connection, again and again, and the agent stops and
+    starts between."""
+    bed.prepare()
+    for round in range(6):
+        agent = bed.started_agent()
+        for name in ("a", "b"):
+            bed.writer(name, commits=10, seed=round).wait()
+        agent.stop()
+    bed.judge(generations=6, least=30)
+
+
+@scenario
+def resumed(bed):
+    """A clean stop and start while the application holds its connection: one generation."""
+    bed.prepare()
+    holder = bed.writer("holder", commits=3, autocheckpoint=0, close="hold")
+    agent = bed.agent()
+    for round in range(5):
+        agent.start().wait_attached()
+        bed.writer("b", commits=10, autocheckpoint=0, seed=round).wait()
+        agent.stop()
+    holder.release()
+    bed.judge(generations=1, least=50)
+
+
+@scenario
+def final_sync(bed):
+    """SIGTERM directly after the last commit: exit 0, and the commit is in the store."""
+    bed.prepare()
+    agent = bed.started_agent()
+    writer = bed.writer(commits=commits(120), close="hold")
+    agent.wait_until(lambda: "done" in writer.text(), "the commits", 30)
+    agent.stop(expect=0)
+    writer.release()
+    bed.judge(least=20)
+
+
+@scenario
+def second_signal(bed):
+    """The final upload cannot succeed: a second signal ends the agent at once."""
+    bed.prepare()
+    agent = bed.started_agent()
+    bed.writer(commits=20).wait()
+    os.rename(bed.store, bed.store + ".away")
+    with open(bed.store, "w", encoding="utf-8") as f:
+        f.write("not a folder")
+    bed.sql("INSERT INTO items(body, crc) VALUES('', 0)")
+    time.sleep(0.2)
+    agent.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    if agent.is_running():
+        started = time.monotonic()
+        agent.process.send_signal(signal.SIGTERM)
+        code = agent.process.wait(5)
+        took = time.monotonic() - started
+        assert took < 1, f"the second signal took {took:.1f} s"
+        assert code != 0, "the agent says 0 although commits were not stored"
+    else:
+        assert agent.process.returncode != 0, "the agent says 0 although commits were not stored"
+
+
+@scenario
+def starts_before_the_application(bed):
+    """The agent waits for a database that does not exist yet."""
+    agent = bed.agent().start()
+    time.sleep(0.5)
+    assert agent.is_running(), f"the agent did not wait\n{agent.log()}"
+    assert os.listdir(bed.application) == [], "the agent made files"
+    bed.writer(commits=commits(150), rate=150).wait()
+    agent.stop()
+    bed.judge(least=20)
+
+
+@scenario
+def other_user_starts_first(bed):
+    """An agent that does not own the database creates neither -wal nor -shm; it waits."""
+    if os.getuid() != 0:
+        bed.notes.append("skipped: needs root to run the agent as another user")
+        return
+    os.umask(0)
+    bed.prepare()
+    for name in os.listdir(bed.application):
+        assert name == "app.db", f"the application left {name}"
+    for path in (bed.application, bed.store):
+        os.chmod(path, 0o777)
+    os.chmod(bed.database, 0o666)
+    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+    agent = bed.agent(prefix=prefix).start()
+    time.sleep(1.5)
+    assert agent.is_running(), f"the agent ended\n{agent.log()}"
+    assert os.listdir(bed.application) == ["app.db"], os.listdir(bed.application)
+    holder = bed.writer("holder", commits=1, close="hold")
+    agent.wait_attached()
+    bed.writer(commits=commits(100)).wait()
+    agent.stop()
+    holder.release()
+    for name in os.listdir(bed.application):
+        assert os.stat(os.path.join(bed.application, name)).st_uid == 0, f"{name} is not ours"
+    bed.judge(least=20)
+
+
+@scenario
+def wal_is_bounded(bed):
+    """A saturating writer without checkpoints of its own: the agent makes room."""
+    bed.prepare()
+    agent = bed.started_agent()
+    writer = bed.writer(exact_every=200, seconds=5 * SCALE, autocheckpoint=0, rows=100)
+    largest = 0
+    while writer.is_running():
+        try:
+            largest = max(largest, os.path.getsize(bed.database + "-wal"))
+        except FileNotFoundError:
+            pass
+        time.sleep(0.01)
+    writer.wait()
+    agent.stop()
+    bed.notes.append(f"WAL at most {largest / 2**20:.1f} MiB")
+    assert largest < 64 * 2**20, f"the WAL grew to {largest / 2**20:.0f} MiB"
+    bed.judge(sparse=True, sample=10, least=100)
+
+
+@scenario
+def nothing_is_left_in_the_database(bed):
+    """The database has the bytes that the same statements make without an agent."""
+    bed.prepare()
+    agent = bed.started_agent()
+    bed.writer(commits=80, autocheckpoint=20).wait()
+    agent.stop()
+    bed.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    bed.judge(least=20)
+    page_size, hashes = file_state(bed.database)
+    with bed.twin():
+        bed.prepare()
+        bed.writer(commits=80, autocheckpoint=20).wait()
+        bed.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        twin = file_state(bed.database)
+    differing = [n + 1 for n, pair in enumerate(zip(hashes, twin[1])) if pair[0] != pair[1]]
+    assert (page_size, hashes) == twin, f"pages {differing} differ from a run without an agent"

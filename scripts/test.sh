@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# What `make test` and CI do: install, lint, format check, build, every test, totals.
+# SKIP_SLOW=1 leaves out the end-to-end scenarios; ORACLE_SCALE=10 makes them ten times longer.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+swift=${SWIFT:-swift}
+log=.build/test.log
+started=$SECONDS
+step() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - started)); }
+
+step "packages"
+scripts/packages.sh test
+mkdir -p .build
+eval "export $(scripts/python.sh --print-environment)"
+export PYTHONDONTWRITEBYTECODE=1
+
+step "lint and format check"
+make --no-print-directory lint
+
+step "build"
+"$swift" build --build-tests
+
+step "tests"
+filter=()
+[[ -n "${SKIP_SLOW:-}" ]] && filter=(--skip EndToEndTests)
+status=0
+"$swift" test --skip-build ${filter[@]+"${filter[@]}"} 2>&1 | tee "$log" || status=$?
+
+step "totals"
+grep -aE 'Test run with [0-9]+ tests?' "$log" | tail -n 1 || echo "no test run finished"
+if [[ $status -ne 0 ]]; then
+    grep -aE 'recorded an issue|(Test|Suite) .* failed after' "$log" | head -n 60 || true
+    echo "FAILED after $((SECONDS - started)) s; the whole log is $log"
+    exit 1
+fi
+echo "passed after $((SECONDS - started)) s"
