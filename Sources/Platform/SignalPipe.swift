@@ -27,10 +27,12 @@ package struct SignalPipe: ~Copyable, Sendable {
         writing = FileDescriptor(owning: ends[1])
     }
 
-    /// Waits for the first signal and returns its number. Blocks the calling thread.
-    package func wait() -> Int32 {
-        var byte: UInt8 = 0
-        while Glibc.read(descriptor.rawValue, &byte, 1) != 1 {}
-        return Int32(byte)
+    /// True when a signal comes on `descriptor` before `other` becomes readable. Blocks the thread.
+    package static func wait(_ descriptor: Int32, or other: Int32) throws(SystemError) -> Bool {
+        while true {
+            let ready = try Readiness.wait(descriptor, other, nanoseconds: -1)
+            if ready.first { return true }
+            if ready.second { return false }
+        }
     }
 }

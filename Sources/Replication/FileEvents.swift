@@ -47,9 +47,14 @@ struct FileEvents {
 package final class StopRequest: Sendable {
     private let flag = Atomic<Bool>(false)
     private let wakeUp: WakeUp
+    private let made: WakeUp
 
     /// A request that has not been made.
-    package init() throws(SystemError) { wakeUp = try WakeUp() }
+    package init() throws(SystemError) {
+        let wakeUp = try WakeUp()
+        made = try WakeUp()
+        self.wakeUp = wakeUp
+    }
 
     /// True once it was made.
     package var isRequested: Bool { flag.load(ordering: .acquiring) }
@@ -61,5 +66,11 @@ package final class StopRequest: Sendable {
     package func request() {
         flag.store(true, ordering: .releasing)
         wakeUp.raise()
+        made.raise()
+    }
+
+    /// Makes the request when a signal comes; returns once it was made, by whomever.
+    package func requestOnSignal(_ signals: Int32) throws(SystemError) {
+        if try SignalPipe.wait(signals, or: made.descriptor.rawValue) { request() }
     }
 }

@@ -1,1 +1,3 @@
-print("stub")
+import AgentCLI
+
+await Highwater.run()

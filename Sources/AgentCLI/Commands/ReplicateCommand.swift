@@ -1,0 +1,108 @@
+import ArgumentParser
+import Bytes
+import Glibc
+import ObjectStorage
+import Platform
+import Replication
+
+/// `highwater replicate DB URL`.
+struct ReplicateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replicate",
+        abstract: "Back up a database, commit by commit, until told to stop.",
+        discussion: """
+            Runs in the foreground. SIGTERM or SIGINT makes the last commits durable and ends with \
+            exit code 0; a second signal ends at once.
+            """
+    )
+
+    @Argument(help: "The database's path. It is waited for if it does not exist yet.")
+    var database: String
+
+    @Argument(help: "Where the backup goes: file:///absolute/path.")
+    var url: String
+
+    @Option(
+        name: [.customLong("sync-interval"), .customLong("sync-interval", withSingleDash: true)],
+        help: "Least time between two uploads, in seconds."
+    )
+    var syncInterval = 1.0
+
+    @Option(
+        name: [.customLong("log-level"), .customLong("log-level", withSingleDash: true)],
+        help: "debug, info, warning or error."
+    )
+    var logLevel = "info"
+
+    func validate() throws {
+        guard syncInterval >= 0, syncInterval <= 86_400 else {
+            throw ValidationError("The sync interval must be from 0 to 86400 seconds.")
+        }
+        guard LogLines.levels[logLevel] != nil else {
+            throw ValidationError("The log level '\(logLevel)' is none of debug, info, warning, error.")
+        }
+    }
+
+    func run() async throws {
+        let executor = ThreadExecutor(threads: 6)
+        let store = try StoreFactory.open(url, executor: executor)
+        let stop = try StopRequest()
+        let signals = try SignalPipe(signals: [SIGTERM, SIGINT], secondExitCode: 130)
+        var agent = Agent(
+            databasePath: database,
+            store: store,
+            stop: stop,
+            executor: executor,
+            version: Highwater.version,
+            log: LogLines(minimum: LogLines.levels[logLevel] ?? 1).function
+        )
+        agent.syncInterval = Int64(syncInterval * 1_000_000_000)
+        let descriptor = signals.descriptor.rawValue
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask(executorPreference: executor) {
+                try stop.requestOnSignal(descriptor)
+            }
+            let running = agent
+            group.addTask(executorPreference: executor) {
+                defer { stop.request() }
+                try await running.run()
+            }
+            for try await _ in group {}
+        }
+        _ = consume signals
+    }
+}
+
+/// Opens the store that a URL names.
+enum StoreFactory {
+    static func open(_ url: String, executor: ThreadExecutor) throws(StoreError) -> any ObjectStore {
+        switch try StoreURL.parse(url) {
+        case .folder(let path): FolderStore(root: path, executor: executor)
+        }
+    }
+}
+
+/// Log lines on standard error: time, level, message, values.
+struct LogLines: Sendable {
+    static let levels = ["debug": 0, "info": 1, "warning": 2, "error": 3]
+    let minimum: Int
+
+    var function: ReplicationLog {
+        { level, message, values in
+            let (name, rank) =
+                switch level {
+                case .debug: ("debug", 0)
+                case .info: ("info", 1)
+                case .warning: ("warning", 2)
+                case .error: ("error", 3)
+                }
+            guard rank >= minimum else { return }
+            let pairs = values.map { " \($0.0)=\(Self.quoted($0.1))" }.joined()
+            StandardError.write("\(Timestamp.now) \(name) \(message)\(pairs)\n")
+        }
+    }
+
+    private static func quoted(_ value: String) -> String {
+        value.contains(" ") || value.isEmpty ? "\"\(value)\"" : value
+    }
+}

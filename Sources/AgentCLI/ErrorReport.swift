@@ -1,0 +1,58 @@
+import ArgumentParser
+import Glibc
+import ObjectStorage
+import Platform
+import Replication
+import SQLiteAccess
+
+/// The one place where errors become words and exit codes (docs/CLI.md).
+enum ErrorReport {
+    /// Prints an error and ends the process.
+    static func exit(_ error: any Error) -> Never {
+        if let code = exitCode(error) {
+            StandardError.write("highwater: \(error)\n")
+            Glibc.exit(code)
+        }
+        // ArgumentParser's own: help is 0, a wrong command line 2.
+        let code = Highwater.exitCode(for: error)
+        let message = Highwater.fullMessage(for: error)
+        if code == .success {
+            print(message)
+            Glibc.exit(0)
+        }
+        StandardError.write(message + "\n")
+        Glibc.exit(code == .validationFailure ? 2 : code.rawValue)
+    }
+
+    /// The exit code of a module's error; nil for ArgumentParser's.
+    static func exitCode(_ error: any Error) -> Int32? {
+        switch error {
+        case let error as ReplicationError:
+            switch error.code {
+            case .noFolder, .notADatabase, .notWAL: 2
+            case .exclusivelyLocked, .hazard, .databaseChanged: 9
+            case .accessDenied: 4
+            case .notDurable: 3
+            }
+        case let error as StoreError:
+            switch error.code {
+            case .notFound: 5
+            case .accessDenied: 4
+            case .unreachable, .noSpace: 3
+            case .unsupported, .invalid: 2
+            default: 1
+            }
+        case let error as SystemError: error.number == EACCES || error.number == EPERM ? 4 : 1
+        case let error as SQLiteError: error.isAccessDenied ? 4 : error.isBusy ? 9 : 1
+        default: nil
+        }
+    }
+}
+
+/// Text to standard error.
+enum StandardError {
+    static func write(_ text: String) {
+        var text = text
+        text.withUTF8 { _ = Glibc.write(2, $0.baseAddress, $0.count) }
+    }
+}
