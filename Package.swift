@@ -47,11 +47,23 @@ let package = Package(
     ],
     targets: [
         // C libraries of the system, and what Glibc's module lacks. One importer each.
-        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
-        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(
+            name: "CSQLite",
+            pkgConfig: "sqlite3",
+            providers: [.apt(["libsqlite3-dev"])]
+        ),
+        .systemLibrary(
+            name: "CCurl",
+            pkgConfig: "libcurl",
+            providers: [.apt(["libcurl4-openssl-dev"])]
+        ),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
-        .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(
+            name: "CXXHash",
+            pkgConfig: "libxxhash",
+            providers: [.apt(["libxxhash-dev"])]
+        ),
         .target(name: "CLinux"),
 
         // Pure formats.
@@ -78,7 +90,10 @@ let package = Package(
         ),
         module(
             "Restore",
-            ["BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "SegmentFormat"],
+            [
+                "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform",
+                "SegmentFormat",
+            ],
             hot: true
         ),
 

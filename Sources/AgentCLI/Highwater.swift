@@ -2,6 +2,7 @@ package import ArgumentParser
 
 /// The command `highwater`.
 package struct Highwater: AsyncParsableCommand {
+    /// Name, subcommands and help.
     package static let configuration = CommandConfiguration(
         commandName: "highwater",
         abstract: "Continuous backup of SQLite databases, restorable to any commit.",
@@ -12,6 +13,7 @@ package struct Highwater: AsyncParsableCommand {
     /// The program's version; it goes into generation.json, too.
     static let version = "0.1.0"
 
+    /// A command without arguments.
     package init() {}
 
     /// Runs the command line and ends the process with its exit code.

@@ -10,12 +10,19 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
 
     /// The time's calendar fields in UTC, by the proleptic Gregorian calendar.
     package struct Civil: Sendable {
+        /// The year; 1970 is the epoch's.
         package var year: Int
+        /// From 1.
         package var month: Int
+        /// From 1.
         package var day: Int
+        /// 0 to 23.
         package var hour: Int
+        /// 0 to 59.
         package var minute: Int
+        /// 0 to 59.
         package var second: Int
+        /// 0 to 999.
         package var millisecond: Int
     }
 
@@ -52,7 +59,8 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
         var scanner = Scanner(bytes: Array(text.utf8))
         guard let year = scanner.number(digits: 4), scanner.take("-"),
             let month = scanner.number(digits: 2), scanner.take("-"),
-            let day = scanner.number(digits: 2), scanner.take("T") || scanner.take("t") || scanner.take(" "),
+            let day = scanner.number(digits: 2),
+            scanner.take("T") || scanner.take("t") || scanner.take(" "),
             let hour = scanner.number(digits: 2), scanner.take(":"),
             let minute = scanner.number(digits: 2), scanner.take(":"),
             let second = scanner.number(digits: 2),

@@ -29,7 +29,12 @@ package struct FileDescriptor: ~Copyable, Sendable {
         var done = 0
         while done < buffer.count {
             let count = try retryingInterrupts("pread") {
-                pread(rawValue, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + done)
+                pread(
+                    rawValue,
+                    buffer.baseAddress! + done,
+                    buffer.count - done,
+                    off_t(offset) + done
+                )
             }
             if count == 0 { break }
             done += count
@@ -42,7 +47,12 @@ package struct FileDescriptor: ~Copyable, Sendable {
         var done = 0
         while done < buffer.count {
             done += try retryingInterrupts("pwrite") {
-                pwrite(rawValue, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + done)
+                pwrite(
+                    rawValue,
+                    buffer.baseAddress! + done,
+                    buffer.count - done,
+                    off_t(offset) + done
+                )
             }
         }
     }
@@ -81,7 +91,7 @@ package struct FileDescriptor: ~Copyable, Sendable {
         guard size > 0 else { return }
         do {
             try retryingInterrupts("fallocate") { hw_fallocate(rawValue, 0, size) }
-        } catch where error.number == EOPNOTSUPP || error.number == ENOSYS {
+        } catch  where error.number == EOPNOTSUPP || error.number == ENOSYS {
             try truncate(to: size)
         }
     }
@@ -98,7 +108,7 @@ package struct FileDescriptor: ~Copyable, Sendable {
         do {
             try retryingInterrupts("flock") { hw_flock_exclusive(rawValue) }
             return true
-        } catch where error.number == EWOULDBLOCK {
+        } catch  where error.number == EWOULDBLOCK {
             return false
         }
     }
@@ -131,7 +141,8 @@ package struct FileStatus: Sendable, Hashable {
         owner = raw.st_uid
         group = raw.st_gid
         links = UInt64(raw.st_nlink)
-        modifiedMilliseconds = Int64(raw.st_mtim.tv_sec) * 1000 + Int64(raw.st_mtim.tv_nsec) / 1_000_000
+        modifiedMilliseconds =
+            Int64(raw.st_mtim.tv_sec) * 1000 + Int64(raw.st_mtim.tv_nsec) / 1_000_000
         isFolder = raw.st_mode & S_IFMT == S_IFDIR
         isRegularFile = raw.st_mode & S_IFMT == S_IFREG
     }

@@ -10,7 +10,7 @@ package enum FileSystem {
         do {
             try retryingInterrupts("stat", path: path) { stat(path, &raw) }
             return FileStatus(raw)
-        } catch where error.number == ENOENT || error.number == ENOTDIR {
+        } catch  where error.number == ENOENT || error.number == ENOTDIR {
             return nil
         }
     }
@@ -25,7 +25,7 @@ package enum FileSystem {
     package static func renameExclusively(_ from: String, to: String) throws(SystemError) {
         do {
             try retryingInterrupts("renameat2", path: to) { hw_rename_exclusive(from, to) }
-        } catch where error.number == EINVAL || error.number == ENOSYS {
+        } catch  where error.number == EINVAL || error.number == ENOSYS {
             try retryingInterrupts("link", path: to) { link(from, to) }
             try remove(from)
         }
@@ -35,7 +35,7 @@ package enum FileSystem {
     package static func remove(_ path: String) throws(SystemError) {
         do {
             try retryingInterrupts("unlink", path: path) { unlink(path) }
-        } catch where error.number == ENOENT {}
+        } catch  where error.number == ENOENT {}
     }
 
     /// Removes an empty folder. The C function is `rmdir`.
@@ -45,11 +45,12 @@ package enum FileSystem {
 
     /// Makes a folder; false when it was there already. The C function is `mkdir`.
     @discardableResult
-    package static func makeFolder(_ path: String, mode: UInt32 = 0o755) throws(SystemError) -> Bool {
+    package static func makeFolder(_ path: String, mode: UInt32 = 0o755) throws(SystemError) -> Bool
+    {
         do {
             try retryingInterrupts("mkdir", path: path) { mkdir(path, mode) }
             return true
-        } catch where error.number == EEXIST {
+        } catch  where error.number == EEXIST {
             return false
         }
     }
@@ -79,7 +80,8 @@ package enum FileSystem {
     }
 
     /// Bytes that an unprivileged process may still write, and the size of the file system.
-    package static func space(at path: String) throws(SystemError) -> (free: UInt64, total: UInt64) {
+    package static func space(at path: String) throws(SystemError) -> (free: UInt64, total: UInt64)
+    {
         var free: UInt64 = 0
         var total: UInt64 = 0
         try retryingInterrupts("statvfs", path: path) { hw_free_space(path, &free, &total) }
@@ -109,7 +111,9 @@ package enum FileSystem {
 
     /// True when this process may do what `mode` (`R_OK`, `W_OK`, `X_OK`) asks. The C function is
     /// `access`.
-    package static func isAccessible(_ path: String, mode: Int32) -> Bool { access(path, mode) == 0 }
+    package static func isAccessible(_ path: String, mode: Int32) -> Bool {
+        access(path, mode) == 0
+    }
 
     /// The folder part of a path; `.` when there is none.
     package static func folder(of path: String) -> String {

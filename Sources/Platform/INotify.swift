@@ -29,7 +29,7 @@ package struct INotify: ~Copyable {
             return try retryingInterrupts("inotify_add_watch", path: path) {
                 inotify_add_watch(descriptor.rawValue, path, mask)
             }
-        } catch where error.number == ENOENT {
+        } catch  where error.number == ENOENT {
             return nil
         }
     }
@@ -54,8 +54,10 @@ package struct INotify: ~Copyable {
                     let name =
                         raw.len == 0
                         ? ""
-                        : String(cString: (buffer.baseAddress! + offset + header)
-                            .assumingMemoryBound(to: CChar.self))
+                        : String(
+                            cString: (buffer.baseAddress! + offset + header)
+                                .assumingMemoryBound(to: CChar.self)
+                        )
                     body(Event(watch: raw.wd, mask: raw.mask, name: name))
                     offset += header + Int(raw.len)
                 }

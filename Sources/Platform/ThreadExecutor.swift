@@ -34,6 +34,7 @@ package final class ThreadExecutor: TaskExecutor {
         }
     }
 
+    /// Takes a job of the Swift runtime.
     package func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
         queue.withLock { $0.jobs.append(unowned) }

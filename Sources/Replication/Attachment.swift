@@ -42,7 +42,8 @@ struct Attachment {
             guard MonotonicTime.now < deadline else {
                 throw ReplicationError(
                     .exclusivelyLocked,
-                    "a checkpoint of another connection to '\(path)' does not end; look for a stopped process"
+                    "a checkpoint of another connection to '\(path)' does not end; "
+                        + "look for a stopped process"
                 )
             }
             try Readiness.pause(nanoseconds: Nanoseconds.millisecond)
@@ -95,7 +96,10 @@ struct Attachment {
     /// What SQLite's answer means for the user.
     static func explain(_ error: SQLiteError, path: String) -> any Error {
         if error.isNotADatabase {
-            return ReplicationError(.notADatabase, "'\(path)' is not a SQLite database or is encrypted")
+            return ReplicationError(
+                .notADatabase,
+                "'\(path)' is not a SQLite database or is encrypted"
+            )
         }
         if error.isBusy {
             return ReplicationError(

@@ -17,7 +17,9 @@ package enum DatabaseWait {
         log: ReplicationLog
     ) throws -> String? {
         let folder = FileSystem.folder(of: path)
-        guard try look({ () throws(SystemError) in try FileSystem.status(folder) })?.isFolder == true else {
+        guard
+            try look({ () throws(SystemError) in try FileSystem.status(folder) })?.isFolder == true
+        else {
             throw ReplicationError(
                 .noFolder,
                 "the folder '\(folder)' of database '\(path)' does not exist; check the path"
@@ -30,13 +32,17 @@ package enum DatabaseWait {
             switch finding {
             case .wal:
                 if try mayOpen(path) { return try FileSystem.resolve(path) ?? path }
-                say("waiting for the application to open the database: only its owner may create the -wal and -shm files")
+                say(
+                    "waiting for the application to open the database: "
+                        + "only its owner may create the -wal and -shm files"
+                )
             case .missing:
                 say("waiting for the application to create the database")
             case .notADatabase:
                 throw ReplicationError(
                     .notADatabase,
-                    "'\(path)' is not a SQLite database or is encrypted; Highwater needs a plain SQLite file"
+                    "'\(path)' is not a SQLite database or is encrypted; "
+                        + "Highwater needs a plain SQLite file"
                 )
             case .rollbackJournal:
                 let now = MonotonicTime.now
@@ -45,7 +51,8 @@ package enum DatabaseWait {
                     throw ReplicationError(
                         .notWAL,
                         "'\(path)' uses a rollback journal; Highwater never converts a database: "
-                            + "run PRAGMA journal_mode=WAL in the application once, then start again"
+                            + "run PRAGMA journal_mode=WAL in the application once, "
+                            + "then start again"
                     )
                 }
             }
@@ -68,7 +75,8 @@ package enum DatabaseWait {
             if error.number == EACCES || error.number == EPERM {
                 throw ReplicationError(
                     .accessDenied,
-                    "permission denied: \(error); run as the database's owner, or grant read and write permission"
+                    "permission denied: \(error); run as the database's owner, "
+                        + "or grant read and write permission"
                 )
             }
             throw error
@@ -81,11 +89,13 @@ package enum DatabaseWait {
         guard FileSystem.isAccessible(path, mode: R_OK | W_OK) else {
             throw ReplicationError(
                 .accessDenied,
-                "no permission to read and write '\(path)'; run as the database's owner, or grant it"
+                "no permission to read and write '\(path)'; "
+                    + "run as the database's owner, or grant it"
             )
         }
         let user = geteuid()
         if user == 0 || user == status.owner { return true }
-        return try FileSystem.status(path + "-wal") != nil && FileSystem.status(path + "-shm") != nil
+        return try FileSystem.status(path + "-wal") != nil
+            && FileSystem.status(path + "-shm") != nil
     }
 }

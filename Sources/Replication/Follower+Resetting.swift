@@ -37,7 +37,11 @@ extension Follower {
         {
             urgentSince = now
         }
-        if info.nBackfill == position.frame { checkpointWatch.stop() } else { checkpointWatch.lookedInVain(now) }
+        if info.nBackfill == position.frame {
+            checkpointWatch.stop()
+        } else {
+            checkpointWatch.lookedInVain(now)
+        }
     }
 
     /// Drops and takes pins as the rules allow.
@@ -67,7 +71,8 @@ extension Follower {
 
     /// Frames in the WAL from which on it is reset under the write lock.
     var resetThreshold: FrameIndex {
-        if let lastForeignCheckpoint, MonotonicTime.now - lastForeignCheckpoint < Nanoseconds.second {
+        if let lastForeignCheckpoint, MonotonicTime.now - lastForeignCheckpoint < Nanoseconds.second
+        {
             return configuration.walResetFramesWhenCheckpointing
         }
         return configuration.walResetFrames
@@ -87,7 +92,11 @@ extension Follower {
         guard snapshot == nil else { return }
         let now = MonotonicTime.now
         if position.frame >= resetThreshold, resetBackOff.isReady(now) {
-            if try resetUnderWriteLock() { resetBackOff.succeeded() } else { resetBackOff.failed(now) }
+            if try resetUnderWriteLock() {
+                resetBackOff.succeeded()
+            } else {
+                resetBackOff.failed(now)
+            }
         } else if let quietTime, now >= quietTime {
             if try resetWhileQuiet() { quietBackOff.succeeded() } else { quietBackOff.failed(now) }
         }
@@ -136,7 +145,8 @@ extension Follower {
         guard let header = index.header(), header.salts == position.salts,
             header.mxFrame - min(lastBackfill, header.mxFrame) <= 1000
         else { return false }
-        let locker = try self.locker ?? Connection(path: configuration.databasePath, role: .writeLocker)
+        let locker =
+            try self.locker ?? Connection(path: configuration.databasePath, role: .writeLocker)
         self.locker = locker
         guard try locker.beginImmediate(within: 20 * Nanoseconds.millisecond) else { return false }
         let began = MonotonicTime.now

@@ -111,10 +111,13 @@ extension Follower {
         log(.info, "final sync", [("database", configuration.databasePath)])
         repeat {
             try step()
-            if batch != nil, unsafeSegments.isEmpty || queue.pendingBytes < configuration.pendingBytesMax {
+            if batch != nil,
+                unsafeSegments.isEmpty || queue.pendingBytes < configuration.pendingBytesMax
+            {
                 try seal()
             }
-            if batch == nil, unsafeSegments.isEmpty, snapshot == nil, queue.durable == nextItem - 1 {
+            if batch == nil, unsafeSegments.isEmpty, snapshot == nil, queue.durable == nextItem - 1
+            {
                 return
             }
             _ = try Readiness.wait(

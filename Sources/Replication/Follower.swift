@@ -7,7 +7,8 @@ import WALFormat
 
 /// Where log lines go: a constant message, and values.
 package typealias ReplicationLog =
-    @Sendable (_ level: ReplicationLogLevel, _ message: String, _ values: [(String, String)]) -> Void
+    @Sendable (_ level: ReplicationLogLevel, _ message: String, _ values: [(String, String)]) ->
+    Void
 
 /// How much a log line matters.
 package enum ReplicationLogLevel: Sendable {

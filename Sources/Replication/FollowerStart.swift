@@ -30,7 +30,9 @@ struct FollowerStart {
             pageSize: attachment.pageSize
         )
         try verifyWAL(&wal, attachment.header)
-        let resumed = try tip.flatMap { try resume($0, attachment: attachment, state: state, wal: &wal) }
+        let resumed = try tip.flatMap {
+            try resume($0, attachment: attachment, state: state, wal: &wal)
+        }
         var configuration = FollowerConfiguration(
             databasePath: path,
             generation: resumed?.generation
@@ -40,27 +42,46 @@ struct FollowerStart {
         )
         configuration.syncInterval = syncInterval
         try local.clearSpool()
+        report(resumed, tip: tip, log: log)
+        let digest = try resumed == nil ? state.digest(wal: &wal) : .zero
+        let follower = Follower(
+            attachment: attachment,
+            wal: wal,
+            start: resumed?.start
+                ?? Follower.Start(
+                    position: attachment.header.position,
+                    txid: TXID(1),
+                    time: .now,
+                    link: nil,
+                    pageCount: state.pageCount,
+                    digest: digest,
+                    proven: nil
+                ),
+            configuration: configuration,
+            queue: queue,
+            wakeUp: stop.wakeUpFlag,
+            stop: stop,
+            log: log
+        )
+        if resumed == nil {
+            let record = try generationRecord(configuration.generation, attachment: attachment)
+            follower.push(path: "generation.json", body: .bytes(.memory(record)))
+            try follower.startSnapshot(state, digest: digest)
+        }
+        return follower
+    }
+
+    private func report(_ resumed: Resumed?, tip: StoreTip?, log: ReplicationLog) {
         if let resumed {
             log(
                 .info,
                 "resuming",
                 [
-                    ("generation", "\(configuration.generation)"),
-                    ("txid", "\(resumed.start.txid)"), ("by", resumed.reason),
+                    ("generation", "\(resumed.generation)"), ("txid", "\(resumed.start.txid)"),
+                    ("by", resumed.reason),
                 ]
             )
-            return Follower(
-                attachment: attachment,
-                wal: wal,
-                start: resumed.start,
-                configuration: configuration,
-                queue: queue,
-                wakeUp: stop.wakeUpFlag,
-                stop: stop,
-                log: log
-            )
-        }
-        if let tip {
+        } else if let tip {
             log(
                 .warning,
                 "the store's last commit is not found in the database: a new generation begins",
@@ -70,29 +91,6 @@ struct FollowerStart {
                 ]
             )
         }
-        let digest = try state.digest(wal: &wal)
-        let follower = Follower(
-            attachment: attachment,
-            wal: wal,
-            start: Follower.Start(
-                position: attachment.header.position,
-                txid: TXID(1),
-                time: .now,
-                link: nil,
-                pageCount: state.pageCount,
-                digest: digest,
-                proven: nil
-            ),
-            configuration: configuration,
-            queue: queue,
-            wakeUp: stop.wakeUpFlag,
-            stop: stop,
-            log: log
-        )
-        let record = try generationRecord(configuration.generation, attachment: attachment)
-        follower.push(path: "generation.json", body: .bytes(.memory(record)))
-        try follower.startSnapshot(state, digest: digest)
-        return follower
     }
 
     /// The chain of checksums must lead from the WAL's header to what the WAL-index says.

@@ -8,7 +8,10 @@ extension FollowerStart {
     func generationRecord(_ id: GenerationID, attachment: Attachment) throws -> [UInt8] {
         var host = [CChar](repeating: 0, count: 256)
         gethostname(&host, 255)
-        let hostName = String(decoding: host.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        let hostName = String(
+            decoding: host.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)),
+            as: UTF8.self
+        )
         let identity = attachment.identity
         let mode = "0" + String(identity.permissions & 0o777, radix: 8)
         let text = """
@@ -31,7 +34,8 @@ extension FollowerStart {
             switch scalar {
             case "\"": result += "\\\""
             case "\\": result += "\\\\"
-            case _ where scalar.value < 0x20: result += "\\u" + Hex.string(UInt64(scalar.value), digits: 4)
+            case _ where scalar.value < 0x20:
+                result += "\\u" + Hex.string(UInt64(scalar.value), digits: 4)
             default: result.unicodeScalars.append(scalar)
             }
         }

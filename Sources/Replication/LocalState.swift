@@ -60,7 +60,9 @@ package struct LocalState: Sendable {
         for name in try FileSystem.names(in: spoolFolder) {
             let path = "\(spoolFolder)/\(name)"
             if try FileSystem.status(path)?.isFolder == true {
-                for file in try FileSystem.names(in: path) { try FileSystem.remove("\(path)/\(file)") }
+                for file in try FileSystem.names(in: path) {
+                    try FileSystem.remove("\(path)/\(file)")
+                }
                 try FileSystem.removeFolder(path)
             } else {
                 try FileSystem.remove(path)

@@ -25,7 +25,7 @@ struct PinPair: ~Copyable {
         guard let before = index.header() else { return false }
         do {
             try newerConnection.beginRead()
-        } catch where error.isBusy {
+        } catch  where error.isBusy {
             return false
         }
         guard let info = index.checkpointInfo(), let after = index.header(),

@@ -25,6 +25,7 @@ package struct PinProtocol: Sendable {
 
     /// Where a pin landed: an upper bound, since commits may come between BEGIN and our look.
     package struct Landing: Hashable, Sendable {
+        /// The last commit that the pin may have landed on.
         package var point: Point
         /// True when the pin cannot rest on lock 0; false when it is not known (assume the worse).
         package var isOnMark: Bool
@@ -47,7 +48,9 @@ package struct PinProtocol: Sendable {
         case broken(String)
     }
 
+    /// The pin that is always held.
     package private(set) var older: Landing
+    /// The pin that will take its place.
     package private(set) var newer: Landing?
     /// Frames read, and their commits encoded.
     package private(set) var copied: Point

@@ -175,7 +175,9 @@ final class ChunkChannel: Sendable {
             if ended { return nil }
             await withCheckedContinuation { continuation in
                 let resumeNow = state.withLock { state -> Bool in
-                    if !state.chunks.isEmpty || state.isFinished || state.isCancelled { return true }
+                    if !state.chunks.isEmpty || state.isFinished || state.isCancelled {
+                        return true
+                    }
                     state.waiter = continuation
                     return false
                 }

@@ -56,7 +56,9 @@ struct WALFile: ~Copyable {
         let header = withUnsafeMutableBytes(of: &bytes) { buffer -> FrameHeader? in
             do throws(SystemError) {
                 let offset = FrameHeader.offset(of: frame, pageSize: pageSize)
-                guard try file.read(into: buffer, at: offset) == FrameHeader.size else { return nil }
+                guard try file.read(into: buffer, at: offset) == FrameHeader.size else {
+                    return nil
+                }
                 return FrameHeader(UnsafeRawBufferPointer(buffer))
             } catch {
                 failure = error
@@ -161,7 +163,9 @@ struct WALFile: ~Copyable {
         if frame >= slabFirst, frame < slabFirst + slabCount {
             let start = slabFrame(frame).lowerBound
             return slab.withUnsafeBytes {
-                PageNumber(UInt32(bigEndian: $0.loadUnaligned(fromByteOffset: start, as: UInt32.self)))
+                PageNumber(
+                    UInt32(bigEndian: $0.loadUnaligned(fromByteOffset: start, as: UInt32.self))
+                )
             }
         }
         guard let header = try frameHeader(frame) else {

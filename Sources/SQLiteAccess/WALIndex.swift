@@ -56,7 +56,13 @@ package struct WALIndex {
         while region >= 0 {
             let first: UInt32 = region == 0 ? 0 : 4062 + UInt32(region - 1) * 4096
             if let memory = hw_shm_region(file, region) {
-                let frame = hw_newest_frame(memory, region == 0 ? 1 : 0, page.rawValue, first, limit)
+                let frame = hw_newest_frame(
+                    memory,
+                    region == 0 ? 1 : 0,
+                    page.rawValue,
+                    first,
+                    limit
+                )
                 if frame > 0 { return frame }
             }
             region -= 1
@@ -64,14 +70,20 @@ package struct WALIndex {
         return nil
     }
 
-    /// Reads a page of the database file; beyond its end there are zeros. The C function is `xRead`.
+    /// Reads a page of the database file; beyond its end there are zeros. The C function
+    /// is `xRead`.
     package func readPage(
         _ page: PageNumber,
         size: PageSize,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(SQLiteError) {
         precondition(buffer.count == size.bytes, "a page has the page size")
-        let code = hw_file_read(file, buffer.baseAddress, Int32(buffer.count), size.offset(of: page))
+        let code = hw_file_read(
+            file,
+            buffer.baseAddress,
+            Int32(buffer.count),
+            size.offset(of: page)
+        )
         // A short read has filled the rest with zeros (sqlite.org/c3ref/io_methods.html).
         let shortRead: Int32 = SQLITE_IOERR | (2 << 8)
         if code != SQLITE_OK, code != shortRead { throw connection.failure(code) }

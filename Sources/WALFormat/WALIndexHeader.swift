@@ -26,6 +26,17 @@ package struct WALIndexHeader: Hashable, Sendable {
         WALPosition(salts: salts, frame: mxFrame, checksum: frameChecksum)
     }
 
+    /// A header of a WAL in little-endian checksums, for models and tests.
+    package init(mxFrame: FrameIndex, salts: WALSalts) {
+        change = 0
+        hasBigEndianChecksums = false
+        pageSize = nil
+        self.mxFrame = mxFrame
+        pageCount = 0
+        frameChecksum = .zero
+        self.salts = salts
+    }
+
     /// Decodes 96 bytes: both copies. Nil when they differ, the header is not initialised or its
     /// checksum is wrong; a writer is then at work and the caller looks again.
     package init?(copies bytes: UnsafeRawBufferPointer) {
@@ -67,6 +78,12 @@ package struct CheckpointInfo: Hashable, Sendable {
     package let nBackfill: FrameIndex
     /// Frames that a checkpoint may have begun to copy.
     package let nBackfillAttempted: FrameIndex
+
+    /// Values of a model's or test's choosing.
+    package init(nBackfill: FrameIndex, nBackfillAttempted: FrameIndex) {
+        self.nBackfill = nBackfill
+        self.nBackfillAttempted = nBackfillAttempted
+    }
 
     /// Decodes the structure from 36 bytes.
     package init(_ bytes: UnsafeRawBufferPointer) {

@@ -31,7 +31,7 @@ import Testing
     /// Modules of the toolchain and of the two packages, and the modules that may use them.
     static let external: [String: Set<String>] = [
         "Synchronization": Set(direct.keys),
-        "Glibc": ["Platform", "SQLiteAccess"],
+        "Glibc": ["Platform", "SQLiteAccess", "ObjectStorage", "Replication", "Restore", "AgentCLI"],
         "Dispatch": ["Platform"],
         "FoundationEssentials": ["AgentCLI", "BackupCatalog"],
         "ArgumentParser": ["AgentCLI", "highwater"],

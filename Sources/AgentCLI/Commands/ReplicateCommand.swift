@@ -39,7 +39,9 @@ struct ReplicateCommand: AsyncParsableCommand {
             throw ValidationError("The sync interval must be from 0 to 86400 seconds.")
         }
         guard LogLines.levels[logLevel] != nil else {
-            throw ValidationError("The log level '\(logLevel)' is none of debug, info, warning, error.")
+            throw ValidationError(
+                "The log level '\(logLevel)' is none of debug, info, warning, error."
+            )
         }
     }
 
@@ -75,7 +77,8 @@ struct ReplicateCommand: AsyncParsableCommand {
 
 /// Opens the store that a URL names.
 enum StoreFactory {
-    static func open(_ url: String, executor: ThreadExecutor) throws(StoreError) -> any ObjectStore {
+    static func open(_ url: String, executor: ThreadExecutor) throws(StoreError) -> any ObjectStore
+    {
         switch try StoreURL.parse(url) {
         case .folder(let path): FolderStore(root: path, executor: executor)
         }
