@@ -1,7 +1,249 @@
+"""All states of a generation in one pass, read from a store's folder by docs/FORMAT.md alone.
+
+`walk(store, generation)` yields (TXID, page size, pages) for the base snapshot and each commit of
+the chain after it. Every checksum, hash and digest on the way is checked.
+"""
+
 import os
+import struct
+from dataclasses import dataclass
+
+import xxhash
+import zstandard
+
+HEADER, FOOTER, BLOCK = 144, 144, 48
+META, CONTENT = 1, 2
+WHOLE, XOR, REMOVED, REMOVED_BARE, COMMIT = 1, 2, 3, 4, 16
+LOW = (1 << 64) - 1
+ALL = (1 << 128) - 1
+
+
+class FormatError(AssertionError):
+    """An object in the store is not what docs/FORMAT.md says."""
+
+
+def need(condition, path, what):
+    if not condition:
+        raise FormatError(f"{path}: {what}")
+
+
+def hash_of(page, number):
+    return xxhash.xxh3_128_intdigest(page, seed=number)
+
+
+@dataclass
+class Segment:
+    """One object: its header and footer, and its decompressed streams."""
+
+    path: str
+    page_size: int
+    low: int
+    high: int
+    link: bytes | None
+    digest_before: int | None
+    count_before: int
+    count_after: int
+    digest_after: int | None
+    checksum: bytes
+    blocks: list
+    data: bytes
+
+    def stream(self, kind):
+        return b"".join(raw for block, raw in self.raw(kind))
+
+    def raw(self, kind):
+        """(block, decompressed bytes) of the blocks of one kind, in the table's order."""
+        for block in self.blocks:
+            if block[0] == kind:
+                _, _, offset, stored, raw, check, _, _ = block
+                part = self.data[offset : offset + stored]
+                need(xxhash.xxh3_64_intdigest(part) == check, self.path, "block checksum")
+                yield block, zstandard.ZstdDecompressor().decompress(part, max_output_size=raw)
+
+
+def read_segment(path):
+    with open(path, "rb") as f:
+        data = f.read()
+    need(len(data) >= HEADER + FOOTER, path, "too short")
+    head, foot = data[:HEADER], data[-FOOTER:]
+    need(head[:8] == b"HWsegm\x1a\n" and foot[136:] == b"HWend\x1a\n\0", path, "magic")
+    version, _, _, page_size, low, _ = struct.unpack_from("<HBBIQQ", head, 8)
+    need(version == 1, path, f"version {version}")
+    (flags,) = struct.unpack_from("<I", head, 68)
+    (check,) = struct.unpack_from("<Q", head, 136)
+    need(xxhash.xxh3_64_intdigest(head[:136]) == check, path, "header checksum")
+    (check,) = struct.unpack_from("<Q", foot, 128)
+    need(xxhash.xxh3_64_intdigest(foot[:128]) == check, path, "footer checksum")
+    offset, length, count, check, high = struct.unpack_from("<QIIQQ", foot, 0)
+    table = data[offset : offset + length]
+    need(xxhash.xxh3_64_intdigest(table) == check, path, "block table checksum")
+    need(length == count * BLOCK, path, "block table length")
+    blocks = [struct.unpack_from("<B3xIQIIQQQ", table, n * BLOCK) for n in range(count)]
+    count_after, foot_flags = struct.unpack_from("<II", foot, 64)
+    whole = xxhash.xxh3_128_intdigest(data[: len(data) - FOOTER + 112])
+    need(whole == int.from_bytes(foot[112:128], "little"), path, "segment checksum")
+    return Segment(
+        path, page_size, low, high,
+        head[32:48] if flags & 2 else None,
+        int.from_bytes(head[48:64], "little") if flags & 1 else None,
+        struct.unpack_from("<I", head, 64)[0],
+        count_after,
+        int.from_bytes(foot[48:64], "little") if foot_flags & 1 else None,
+        foot[112:128], blocks, data,
+    )
+
+
+class State:
+    """Pages, their hashes and the running digest of one database."""
+
+    def __init__(self, page_size):
+        self.page_size = page_size
+        self.lock_page = 0x40000000 // page_size + 1
+        self.zero = bytes(page_size)
+        self.pages, self.hashes, self.digest = [], [], 0
+
+    def resize(self, count):
+        for number in range(len(self.pages) + 1, count + 1):
+            self.pages.append(self.zero)
+            self.hashes.append(0)
+        for value in self.hashes[count:]:
+            self.digest = self.digest - value & ALL
+        del self.pages[count:], self.hashes[count:]
+
+    def put(self, number, page):
+        value = hash_of(page, number)
+        self.digest = self.digest - self.hashes[number - 1] + value & ALL
+        self.pages[number - 1], self.hashes[number - 1] = page, value
+
+
+def load_snapshot(segment):
+    """The state in a snapshot, and per page the TXID of its slice."""
+    state = State(segment.page_size)
+    state.resize(segment.count_after)
+    slices = {}
+    hashes = {}
+    for (_, count, _, _, _, _, first, _), raw in segment.raw(META):
+        numbers = consecutive(first, count, state.lock_page)
+        hashes.update(zip(numbers, struct.unpack(f"<{count}Q", raw)))
+    for (_, count, _, _, _, _, first, txid), raw in segment.raw(CONTENT):
+        need(len(raw) == count * segment.page_size, segment.path, "content length")
+        for n, number in enumerate(consecutive(first, count, state.lock_page)):
+            page = raw[n * segment.page_size : (n + 1) * segment.page_size]
+            state.put(number, page)
+            need(state.hashes[number - 1] & LOW == hashes[number], segment.path, "page hash")
+            slices[number] = txid
+    need(len(slices) == present(state), segment.path, f"{len(slices)} pages")
+    return state, slices
+
+
+def consecutive(first, count, lock_page):
+    numbers = [n for n in range(first, first + count + 1) if n != lock_page]
+    return numbers[:count]
+
+
+def present(state):
+    return len(state.pages) - (1 if len(state.pages) >= state.lock_page else 0)
+
+
+def chain(base, segments):
+    """The longest run of log segments that link to one another, from the base on."""
+    by_first = {}
+    for segment in segments:
+        by_first.setdefault(segment.low, []).append(segment)
+    best = []
+    open_paths = [([], base.high, None)]
+    while open_paths:
+        path, high, checksum = open_paths.pop()
+        if not best or high > best[-1].high:
+            best = path
+        for segment in by_first.get(high + 1, []):
+            if segment.link == checksum:
+                open_paths.append((path + [segment], segment.high, segment.checksum))
+    return best
+
+
+def apply_commit(state, records, content, position, commit, path):
+    """One commit's page records; returns the position in the content stream after them."""
+    count = commit[3]
+    before = len(state.pages)
+    where = f"{path}, TXID {commit[4]:016x}"
+    if count > before:
+        state.resize(count)
+    seen = set()
+    for kind, flags, _, number, pre, result in records:
+        need(number not in seen and number != state.lock_page, where, f"page {number}")
+        seen.add(number)
+        page = b""
+        if kind != REMOVED_BARE:
+            page = content[position : position + state.page_size]
+            position += state.page_size
+            need(len(page) == state.page_size, where, "content ends early")
+        if kind in (REMOVED, REMOVED_BARE):
+            need(count < number <= before, where, f"page {number} is not removed")
+            if kind == REMOVED:
+                need(page == state.pages[number - 1], where, f"removed page {number}")
+            continue
+        need(number <= count, where, f"page {number} of {count}")
+        old = state.zero if flags & 2 else state.pages[number - 1]
+        need(bool(flags & 2) == (number > before), where, f"new flag of page {number}")
+        if flags & 1:
+            need(hash_of(old, number) & LOW == pre, where, f"pre-image of page {number}")
+        if kind == XOR:
+            size = state.page_size
+            mixed = int.from_bytes(page, "little") ^ int.from_bytes(old, "little")
+            page = mixed.to_bytes(size, "little")
+        state.put(number, page)
+        need(state.hashes[number - 1] & LOW == result, where, f"result of page {number}")
+    grown = set(range(before + 1, count + 1)) - {state.lock_page}
+    removed = set(range(count + 1, before + 1)) - {state.lock_page}
+    need(grown <= seen and removed <= seen, where, "pages of growth or shrinking are not listed")
+    state.resize(count)
+    if commit[1] & 1:
+        digest = int.from_bytes(commit[9], "little")
+        need(state.digest == digest, where, "digest after the commit")
+    return position
+
+
+def commits_of(segment):
+    """(commit record, its page records) in order."""
+    meta, position, records = segment.stream(META), 0, []
+    while position < len(meta):
+        if meta[position] == COMMIT:
+            commit = struct.unpack_from("<BBHIQqqII16s", meta, position)
+            position += 56
+            need(commit[7] == len(records), segment.path, "number of page records")
+            yield commit, records
+            records = []
+        else:
+            need(WHOLE <= meta[position] <= REMOVED_BARE, segment.path, "record type")
+            records.append(struct.unpack_from("<BBHIQQ", meta, position))
+            position += 24
+    need(not records, segment.path, "page records without a commit")
+
+
 def walk(store, generation):
-    d=f"{store}/highwater-1/{generation}"; last=[]
-    for n in sorted(os.listdir(d)):
-        data=open(d+'/'+n,'rb').read(); ps=int.from_bytes(data[16:18],'big'); ps=65536 if ps==1 else ps
-        pages=[data[i:i+ps] for i in range(0,len(data),ps)]
-        yield int(n,16),ps,pages
+    root = os.path.join(store, "highwater-1", generation)
+    snapshots = sorted(os.listdir(os.path.join(root, "ff")))
+    snapshots = [name for name in snapshots if name.endswith(".snapshot")]
+    need(snapshots, root, "no snapshot")
+    base = read_segment(os.path.join(root, "ff", snapshots[0]))
+    state, slices = load_snapshot(base)
+    need(all(txid == base.high for txid in slices.values()), base.path, "slices of several TXIDs")
+    need(base.digest_after in (None, state.digest), base.path, "digest")
+    yield base.high, state.page_size, list(state.pages)
+    folder = os.path.join(root, "00")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    logs = [read_segment(os.path.join(folder, n)) for n in names if n.endswith(".log")]
+    last = base.high
+    for segment in chain(base, logs):
+        need(segment.count_before == len(state.pages), segment.path, "page count before")
+        need(segment.digest_before in (None, state.digest), segment.path, "digest before")
+        content, position = segment.stream(CONTENT), 0
+        for commit, records in commits_of(segment):
+            need(commit[4] == last + 1, segment.path, f"TXID {commit[4]:016x}")
+            last = commit[4]
+            position = apply_commit(state, records, content, position, commit, segment.path)
+            yield last, state.page_size, list(state.pages)
+        need(position == len(content), segment.path, "content is left over")
+        need(last == segment.high, segment.path, "max TXID")
+        need(segment.digest_after in (None, state.digest), segment.path, "digest after")
