@@ -1,6 +1,7 @@
 import BackupCatalog
 import Bytes
 package import ObjectStorage
+import SegmentFormat
 
 extension StoreTip {
     /// Where the newest generation that `owner` may continue ends; nil when there is none, or when
@@ -17,7 +18,7 @@ extension StoreTip {
         }
         let newestFirst = list.generations.sorted { $0.id > $1.id }
         guard let newest = newestFirst.first else { return nil }
-        guard let ours = newestFirst.first(where: { $0.record.owner == owner }) else {
+        guard let ours = newestFirst.first(where: { $0.record.owner?.description == owner }) else {
             log(
                 .warning,
                 "the store holds a backup made by another agent or of another file",
