@@ -1,9 +1,12 @@
 import ArgumentParser
+import BackupCatalog
 import Glibc
 import ObjectStorage
 import Platform
 import Replication
+import Restore
 import SQLiteAccess
+import SegmentFormat
 
 /// The one place where errors become words and exit codes (docs/CLI.md).
 enum ErrorReport {
@@ -42,6 +45,20 @@ enum ErrorReport {
             case .unsupported, .invalid: 2
             default: 1
             }
+        case let error as CatalogError:
+            switch error.code {
+            case .nothingFound, .noBase: 5
+            case .damaged, .unsupported: 7
+            case .forked: 8
+            case .ambiguous: 2
+            }
+        case let error as RestoreError:
+            switch error.code {
+            case .outsideWindow, .hole: 6
+            case .unsafeOutput, .noSpace: 9
+            case .integrity: 7
+            }
+        case is SegmentError: 7
         case let error as SystemError: error.number == EACCES || error.number == EPERM ? 4 : 1
         case let error as SQLiteError: error.isAccessDenied ? 4 : error.isBusy ? 9 : 1
         default: nil

@@ -7,7 +7,10 @@ package struct Highwater: AsyncParsableCommand {
         commandName: "highwater",
         abstract: "Continuous backup of SQLite databases, restorable to any commit.",
         version: Self.version,
-        subcommands: [ReplicateCommand.self, VersionCommand.self]
+        subcommands: [
+            ReplicateCommand.self, RestoreCommand.self, HistoryCommand.self,
+            GenerationsCommand.self, VersionCommand.self,
+        ]
     )
 
     /// The program's version; it goes into generation.json, too.

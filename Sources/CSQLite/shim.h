@@ -61,6 +61,16 @@ static inline void hw_copy_index_headers(const volatile void *source, uint32_t *
     __sync_synchronize();
 }
 
+/// 1 when another connection holds the WAL-index's CKPT lock, 0 when nobody does.
+static inline int hw_checkpoint_is_running(sqlite3_file *file) {
+    const int ckpt_lock = 1; /* wal.c WAL_CKPT_LOCK */
+    if (file->pMethods->xShmLock(file, ckpt_lock, 1, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE)) {
+        return 1;
+    }
+    file->pMethods->xShmLock(file, ckpt_lock, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+    return 0;
+}
+
 static inline void hw_fence(void) { __sync_synchronize(); }
 
 /// The newest frame of `page` at or below `limit` in one region of the WAL-index, or 0

@@ -6,7 +6,7 @@ import Platform
 package enum DatabaseWait {
     /// How long a database may be in rollback mode: an application that has just created it needs
     /// a moment to switch.
-    private static let rollbackGrace = 2 * Nanoseconds.second
+    private static let rollbackGrace = Nanoseconds.second
     private static let lookInterval = 50 * Nanoseconds.millisecond
 
     /// Returns once the database can be attached to; nil when a stop was requested first. The path

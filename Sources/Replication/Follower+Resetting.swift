@@ -94,8 +94,10 @@ extension Follower {
         if position.frame >= resetThreshold, resetBackOff.isReady(now) {
             if try resetUnderWriteLock() {
                 resetBackOff.succeeded()
+                resetFailures = 0
             } else {
                 resetBackOff.failed(now)
+                resetFailures += 1
             }
         } else if let quietTime, now >= quietTime {
             if try resetWhileQuiet() { quietBackOff.succeeded() } else { quietBackOff.failed(now) }
@@ -143,12 +145,16 @@ extension Follower {
         _ = try advancePin()
         _ = try passive()
         guard let header = index.header(), header.salts == position.salts,
-            header.mxFrame - min(lastBackfill, header.mxFrame) <= 1000
+            header.mxFrame - min(lastBackfill, header.mxFrame) <= 1000 << min(resetFailures, 6)
         else { return false }
         let locker =
             try self.locker ?? Connection(path: configuration.databasePath, role: .writeLocker)
         self.locker = locker
-        guard try locker.beginImmediate(within: 20 * Nanoseconds.millisecond) else { return false }
+        guard
+            try locker.beginImmediate(
+                within: Int64(20 << min(resetFailures, 3)) * Nanoseconds.millisecond
+            )
+        else { return false }
         let began = MonotonicTime.now
         var isRoomMade = false
         do {
@@ -169,7 +175,8 @@ extension Follower {
             .debug,
             "made room in the WAL",
             [
-                ("write_lock_held_us", "\(held / 1000)"), ("frames", "\(position.frame)"),
+                ("write_lock_held_ms", "\(Double(held / 1000) / 1000)"),
+                ("frames", "\(position.frame)"),
                 ("success", "\(isRoomMade)"),
             ]
         )

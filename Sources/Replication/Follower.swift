@@ -59,6 +59,8 @@ final class Follower {
     var urgentSince: MonotonicTime?
     var lastForeignCheckpoint: MonotonicTime?
     var leapedAt: PinProtocol.Point?
+    var nextLockProbe: MonotonicTime?
+    var resetFailures = 0
     var resetBackOff = BackOff()
     var quietBackOff = BackOff()
     var nextSafetyPoll: MonotonicTime
@@ -174,6 +176,7 @@ final class Follower {
         consider(commitWatch.next)
         consider(checkpointWatch.next)
         if batch != nil { consider(sealTime(now)) }
+        consider(nextLockProbe)
         if let urgentSince { consider(urgentSince + configuration.urgentStoreTime) }
         if let time = quietTime { consider(time) }
         if position.frame >= resetThreshold { consider(resetBackOff.next) }
@@ -260,7 +263,7 @@ final class Follower {
     }
 }
 
-/// Times after which something that failed is tried again: doubling up to five seconds.
+/// Times after which something that failed is tried again: doubling up to one second.
 struct BackOff {
     private(set) var next: MonotonicTime?
     private var interval: Int64 = 0
@@ -268,7 +271,7 @@ struct BackOff {
     func isReady(_ now: MonotonicTime) -> Bool { next.map { now >= $0 } ?? true }
 
     mutating func failed(_ now: MonotonicTime) {
-        interval = min(max(interval * 2, 20 * Nanoseconds.millisecond), 5 * Nanoseconds.second)
+        interval = min(max(interval * 2, 5 * Nanoseconds.millisecond), Nanoseconds.second)
         next = now + interval
     }
 

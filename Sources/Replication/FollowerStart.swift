@@ -97,11 +97,17 @@ struct FollowerStart {
     private func verifyWAL(_ wal: inout WALFile, _ header: WALIndexHeader) throws {
         guard header.mxFrame > 0 else { return }
         let start = WALPosition(salts: header.salts, frame: 0, checksum: .zero)
-        let commits = try wal.verify(
-            after: start,
-            through: header.mxFrame,
-            bigEndian: header.hasBigEndianChecksums
-        )
+        let commits: [WALFile.CommitBoundary]
+        do {
+            commits = try wal.verify(
+                after: start,
+                through: header.mxFrame,
+                bigEndian: header.hasBigEndianChecksums
+            )
+        } catch let error as WALError {
+            // A writer may reset the WAL while we attach on lock 0; the next look finds it whole.
+            throw ReplicationError(.hazard, "the WAL of '\(path)' does not verify: \(error)")
+        }
         guard commits.last?.checksum == header.frameChecksum else {
             throw ReplicationError(.hazard, "the WAL of '\(path)' does not match its WAL-index")
         }

@@ -10,6 +10,8 @@ struct PinnedState {
     let pageSize: PageSize
     /// Frames after this one do not belong to the state.
     let frame: FrameIndex
+    /// The life of the WAL that those frames are in.
+    let salts: WALSalts
     /// Pages in the state.
     let pageCount: UInt32
 
@@ -18,6 +20,7 @@ struct PinnedState {
         self.index = index
         self.pageSize = pageSize
         frame = header.mxFrame
+        salts = header.salts
         // An empty WAL-index after recovery knows no page count; then the file is the state.
         pageCount =
             header.mxFrame > 0 && header.pageCount > 0
@@ -31,11 +34,14 @@ struct PinnedState {
         wal: inout WALFile,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws {
-        if let frame = index.newestFrame(of: page, atOrBelow: frame) {
+        // A WAL that was reset shows that the pin rests on lock 0: the file is the state then.
+        if index.header()?.salts == salts,
+            let frame = index.newestFrame(of: page, atOrBelow: frame)
+        {
             try wal.readPage(of: frame, into: buffer)
-        } else {
-            try index.readPage(page, size: pageSize, into: buffer)
+            if index.header()?.salts == salts { return }
         }
+        try index.readPage(page, size: pageSize, into: buffer)
     }
 
     /// The state's digest, from reading every page.

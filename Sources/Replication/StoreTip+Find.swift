@@ -14,7 +14,11 @@ extension StoreTip {
         let catalog = Catalog(store: store)
         let list = try await catalog.generations()
         for (id, error) in list.damaged {
-            log(.error, "a generation is damaged", [("generation", "\(id)"), ("error", "\(error)")])
+            log(
+                .error,
+                "a generation is damaged",
+                [("generation", "\(id)"), ("error", "\(error)")]
+            )
         }
         let newestFirst = list.generations.sorted { $0.id > $1.id }
         guard let newest = newestFirst.first else { return nil }

@@ -48,6 +48,10 @@ package struct WALIndex {
         }
     }
 
+    /// True while some other connection runs a checkpoint: it holds the CKPT lock, maybe waiting
+    /// for us. The lock is tried and given back at once; nothing is waited for.
+    package func isCheckpointRunning() -> Bool { hw_checkpoint_is_running(file) != 0 }
+
     /// The newest frame of a page at or below `limit`, frames already backfilled included; nil when
     /// the WAL has none (wal.c `walFindFrame`, without its lower bound).
     package func newestFrame(of page: PageNumber, atOrBelow limit: FrameIndex) -> FrameIndex? {

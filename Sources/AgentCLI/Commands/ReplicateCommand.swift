@@ -23,13 +23,13 @@ struct ReplicateCommand: AsyncParsableCommand {
     var url: String
 
     @Option(
-        name: [.customLong("sync-interval"), .customLong("sync-interval", withSingleDash: true)],
+        name: .both("sync-interval"),
         help: "Least time between two uploads, in seconds."
     )
     var syncInterval = 1.0
 
     @Option(
-        name: [.customLong("log-level"), .customLong("log-level", withSingleDash: true)],
+        name: .both("log-level"),
         help: "debug, info, warning or error."
     )
     var logLevel = "info"

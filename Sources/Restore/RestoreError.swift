@@ -1,0 +1,32 @@
+/// Why a restore was refused or failed.
+package struct RestoreError: Error, Sendable, CustomStringConvertible {
+    /// What kind of failure it is.
+    package enum Code: Sendable {
+        /// The target lies outside what can be restored.
+        case outsideWindow
+        /// The target is in a hole.
+        case hole
+        /// The output exists, or files that belong to another database lie beside it.
+        case unsafeOutput
+        /// The disk has not enough room.
+        case noSpace
+        /// What was restored is not what was recorded.
+        case integrity
+    }
+
+    /// What kind of failure it is.
+    package let code: Code
+    /// What happened, to which object, and what to do.
+    package let message: String
+
+    /// A failure.
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// Whether trying again may help without anybody's doing: never.
+    package var isRetryable: Bool { false }
+
+    package var description: String { message }
+}
