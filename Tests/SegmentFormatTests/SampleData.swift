@@ -49,7 +49,9 @@ struct SampleDatabase {
         // Compressible in part, as database pages are.
         var bytes = [UInt8](repeating: UInt8.random(in: 0...255, using: &random), count: size)
         for _ in 0..<size / 16 {
-            bytes[Int.random(in: 0..<size, using: &random)] = UInt8(truncatingIfNeeded: random.next())
+            bytes[Int.random(in: 0..<size, using: &random)] = UInt8(
+                truncatingIfNeeded: random.next()
+            )
         }
         return bytes
     }
