@@ -2,8 +2,9 @@ import Bytes
 import PageHashing
 package import Zstandard
 
-/// The blocks of a log segment, decoded one by one. Blocks come from `SegmentLayout.blocks`,
-/// whose numbers are checked.
+/// The blocks of a log segment, decoded one by one.
+///
+/// Blocks come from `SegmentLayout.blocks`, whose numbers are checked.
 package enum LogBlocks {
     /// The records in the meta block `entry`, whose stored bytes are `bytes`.
     package static func decodeMeta(
@@ -54,8 +55,9 @@ package enum LogBlocks {
     }
 }
 
-/// The blocks of a snapshot, decoded one by one. Blocks come from `SegmentLayout.blocks`, whose
-/// numbers are checked.
+/// The blocks of a snapshot, decoded one by one.
+///
+/// Blocks come from `SegmentLayout.blocks`, whose numbers are checked.
 package enum SnapshotBlocks {
     /// The low halves of the page hashes in the meta block `entry`, in page order.
     package static func decodeMeta(

@@ -22,10 +22,12 @@ package struct BlockEntry: Hashable, Sendable {
     package var rawLength: UInt32
     /// XXH3-64 of the bytes in the file.
     package var checksum: UInt64
+    /// What the block begins with.
+    ///
     /// Snapshot: the first page. Log: the ordinal (from 0) of the block's first record, or of its
     /// first page, in its stream.
     package var first: UInt64
-    /// Snapshot: the slice's TXID. Log: the commit that the first record or page belongs to.
+    /// The slice of a snapshot; in a log the commit that the first record or page belongs to.
     package var txid: TXID
 
     /// Bytes of every entry.

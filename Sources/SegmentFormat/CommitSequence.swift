@@ -1,9 +1,9 @@
 import Bytes
 
-/// The rules that page and commit records keep among each other, the same for who writes them and
-/// for who reads them. Each method says in words which rule is broken, or nil.
+/// The rules that page and commit records keep, the same for who writes and who reads them.
 ///
-/// Constant memory. That no page is listed twice in a commit is left to `LogRecordChecker`.
+/// Each method says in words which rule is broken, or nil. Constant memory: that no page is listed
+/// twice in a commit is left to `LogRecordChecker`.
 struct CommitSequence {
     /// The commit that the records to come belong to.
     private(set) var txid: TXID

@@ -1,6 +1,8 @@
 import Bytes
 
-/// What header, footer and block table say about each other. Everything is compared before it is
+/// What header, footer and block table say about each other.
+///
+/// Everything is compared before it is
 /// added, so that no hostile number overflows or sizes an allocation.
 struct LayoutRules {
     private let header: SegmentHeader
@@ -120,6 +122,10 @@ struct LayoutRules {
     }
 
     private func inconsistent(_ message: String) -> SegmentError {
-        SegmentError(.inconsistent, at: footer.tableOffset, "header and footer disagree: \(message)")
+        SegmentError(
+            .inconsistent,
+            at: footer.tableOffset,
+            "header, block table and footer disagree: \(message)"
+        )
     }
 }

@@ -1,6 +1,8 @@
 package import Bytes
 
-/// The sizes and numbers that bound a segment. A decoder refuses what exceeds them, before it
+/// The sizes and numbers that bound a segment.
+///
+/// A decoder refuses what exceeds them, before it
 /// allocates anything.
 package enum SegmentLimits {
     /// The most content bytes of a content block before compression.

@@ -121,7 +121,7 @@ extension LogRecord {
         case RecordCode.whole...RecordCode.removed: size = RecordCode.pageSize
         case RecordCode.commit: size = RecordCode.commitSize
         default:
-            throw SegmentError(.unsupported, at: place, "a meta block has an unknown record \(code)")
+            throw SegmentError(.unsupported, at: place, "a record has an unknown type \(code)")
         }
         guard fields.remaining >= size - 1 else {
             throw SegmentError(.wrongLength, at: place, "a meta block ends within a record")

@@ -65,7 +65,7 @@ package struct CommitRecord: Hashable, Sendable {
     package var notSeenAt: Timestamp
     /// The first time at which it was.
     package var seenAt: Timestamp
-    /// How many page entries belong to the commit. The encoder fills it in.
+    /// How many page entries belong to the commit; the encoder fills it in.
     package var entryCount: UInt32
     /// The commit's last frame in the WAL; zero when unknown.
     package var lastFrame: FrameIndex

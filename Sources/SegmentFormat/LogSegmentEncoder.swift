@@ -85,7 +85,9 @@ package final class LogSegmentEncoder {
         last = record
     }
 
-    /// Ends the segment. `position` is the place in the WAL after its last commit.
+    /// Ends the segment.
+    ///
+    /// `position` is the place in the WAL after its last commit.
     package func finish(position: WALPosition?) throws(SegmentError) -> FinishedSegment {
         try checkUsable()
         guard commits.entryCount == 0, let last, let firstTime else {
@@ -108,7 +110,7 @@ package final class LogSegmentEncoder {
         )
     }
 
-    /// The bytes produced and not taken yet, the header first. After `finish` the rest.
+    /// The bytes produced and not taken yet: first the header, after `finish` the rest.
     package func takeOutput() -> [UInt8] { assembler.takeOutput() }
 
     /// Bytes held: compressed and not taken, and not compressed yet.

@@ -98,7 +98,7 @@ package struct SegmentFooter: Hashable, Sendable {
         return out
     }
 
-    /// The footer in exactly 144 bytes. `offset` is where they begin in the file, for errors.
+    /// The footer in exactly 144 bytes, which begin at `offset` in the file (for errors).
     package init(decoding bytes: [UInt8], offset: UInt64 = 0) throws(SegmentError) {
         try self.init(decoding: bytes[...], offset: offset)
     }

@@ -82,7 +82,9 @@ package struct SegmentLayout: Hashable, Sendable {
         try rules.checkEnd()
     }
 
-    /// The layout of a segment whose bytes are all here. Blocks are not looked into.
+    /// The layout of a segment whose bytes are all here.
+    ///
+    /// Blocks are not looked into.
     package init(segment bytes: [UInt8]) throws(SegmentError) {
         let (head, foot) = (SegmentHeader.encodedSize, SegmentFooter.encodedSize)
         let header = try SegmentHeader(decoding: bytes.prefix(head))

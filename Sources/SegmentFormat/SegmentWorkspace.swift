@@ -24,8 +24,9 @@ package final class SegmentWorkspace {
     /// Bytes held in buffers, the zstd context not counted.
     package var bufferByteCount: Int { content.capacity + meta.capacity + frame.capacity }
 
-    /// Gives large buffers and the zstd context back. Call it when no segment is expected soon;
-    /// between two segments only.
+    /// Gives large buffers and the zstd context back.
+    ///
+    /// Call it when no segment is expected soon, and between two segments only.
     package func trim() {
         precondition(lease == nil, "a workspace is trimmed between two segments")
         compressor.release()

@@ -56,7 +56,7 @@ package final class SnapshotEncoder {
             ? PageNumber(UInt32(pageSize.storedPage(at: stored))) : nil
     }
 
-    /// Adds the next page. The lock page is left out.
+    /// Adds the next page; the lock page is left out.
     package func append(
         page: PageNumber,
         content: UnsafeRawBufferPointer
@@ -105,7 +105,9 @@ package final class SnapshotEncoder {
         self.pageCount = pageCount
     }
 
-    /// Ends the snapshot, after its last page. `position` is the place in the WAL at its TXID.
+    /// Ends the snapshot, after its last page.
+    ///
+    /// `position` is the place in the WAL at its TXID.
     ///
     /// With one slice the digest is the sum of the pages stored. With several only the caller can
     /// know it: `slicedDigest` is the digest of the state at the last slice's TXID.
@@ -134,7 +136,7 @@ package final class SnapshotEncoder {
         )
     }
 
-    /// The bytes produced and not taken yet, the header first. After `finish` the rest.
+    /// The bytes produced and not taken yet: first the header, after `finish` the rest.
     package func takeOutput() -> [UInt8] { assembler.takeOutput() }
 
     /// Bytes held: compressed and not taken, and not compressed yet.

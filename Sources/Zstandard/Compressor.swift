@@ -3,8 +3,8 @@ import CZstd
 /// One zstd compression context, reused from call to call.
 ///
 /// Each call makes one frame that holds its content's size. The context's tables are sized for
-/// the largest input since the last `release()`, not for the level's maximum: about 100 KiB for
-/// a few pages, one MiB for the largest blocks.
+/// the largest input since the last `release()`, not for the level's maximum: at level 3 with zstd
+/// 1.5.4 90 KB for 4 KiB, 1 MB for 256 KiB, 1.3 MB for 1 MiB.
 package struct Compressor: ~Copyable {
     private var context: OpaquePointer?
     private let level: Int32

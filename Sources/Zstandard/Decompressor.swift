@@ -4,7 +4,7 @@ import CZstd
 package struct Decompressor: ~Copyable {
     private var context: OpaquePointer?
 
-    /// A decompressor; its context (about 200 KiB) is allocated by the first call.
+    /// A decompressor; its context (about 100 KB) is allocated by the first call.
     package init() {}
 
     deinit { ZSTD_freeDCtx(context) }

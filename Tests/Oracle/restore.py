@@ -176,6 +176,7 @@ class Segment:
             need(block.first == first, f"{w}: blocks out of order")
             need(self.min <= block.txid <= self.max, f"{w}: block outside of the TXIDs")
             need(block.txid >= low[block.kind], f"{w}: blocks' TXIDs run backwards")
+            need(self.kind == LOG or low[block.kind] or block.txid == self.min, f"{w}: first slice")
             low[block.kind] = block.txid
             seen[block.kind] += block.count
             self.blocks.append(block)
@@ -185,6 +186,8 @@ class Segment:
             need(seen[CONTENT] <= self.entries, f"{w}: content count")
         else:
             need(seen[META] == seen[CONTENT] == self.entries, f"{w}: page count")
+            ends = set(low.values()) if self.blocks else {self.min}
+            need(ends == {self.max}, f"{w}: last slice")
 
     def check_sizes(self, block):
         fits = block.raw <= (1 << 20 if block.kind == CONTENT else 1 << 16)

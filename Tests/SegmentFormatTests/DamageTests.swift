@@ -101,7 +101,9 @@ import Testing
     @Test func `errors say what is wrong`() throws {
         let whole = try Self.log()
         func code(_ bytes: [UInt8]) -> SegmentError.Code? {
-            do throws(SegmentError) { try SegmentVerifier.verify(bytes) } catch { return error.code }
+            do throws(SegmentError) { try SegmentVerifier.verify(bytes) } catch {
+                return error.code
+            }
             return nil
         }
         #expect(code(Array("SQLite format 3\0".utf8) + whole) == .foreign)

@@ -34,7 +34,8 @@ import Testing
         )
     }
 
-    private static func end(_ encoder: LogSegmentEncoder, _ count: UInt32, txid: UInt64 = 5) throws {
+    private static func end(_ encoder: LogSegmentEncoder, _ count: UInt32, txid: UInt64 = 5) throws
+    {
         let time = Timestamp(milliseconds: 9)
         try encoder.endCommit(
             CommitRecord(
@@ -91,7 +92,12 @@ import Testing
         Case(name: "new page, same count", before: 2, entries: [entry(3, isNew: true)], after: 2),
         Case(name: "page beyond the count", before: 4, entries: [entry(4), removal(3)], after: 3),
         Case(name: "shrink lacks a page", before: 4, entries: [removal(4)], after: 2),
-        Case(name: "shrink lists a kept page", before: 4, entries: [removal(2), removal(4)], after: 2),
+        Case(
+            name: "shrink lists a kept page",
+            before: 4,
+            entries: [removal(2), removal(4)],
+            after: 2
+        ),
         Case(name: "removal without shrink", before: 4, entries: [removal(4)], after: 4),
         Case(name: "removal beyond the count", before: 4, entries: [removal(5)], after: 4),
         Case(

@@ -4,8 +4,9 @@ import PageHashing
 import SegmentFormat
 import Testing
 
-/// A store written once by format version 1, which every later version must go on reading. The
-/// files are never written again.
+/// A store written once by format version 1, which every later version must go on reading.
+///
+/// The files are never written again.
 @Suite struct FixtureTests {
     private static let folder = "Fixtures/version-1/highwater-1/20261124T001530123Z-1a2b3c4d/"
     private static let logs = [

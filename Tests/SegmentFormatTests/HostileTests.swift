@@ -30,8 +30,7 @@ import Zstandard
         .max - 143, .max - 288,
     ]
 
-    /// Fields that may hold anything, as (offset, length), in header and footer.
-    /// (the flags with them: a link may be there or not).
+    /// Fields that may hold anything, and the header's flags: a link may be there or not.
     private static let freeHeader = [24..<32, 32..<64, 68..<100]
     private static let freeFooter = [48..<64, 72..<92]
 
@@ -51,7 +50,11 @@ import Zstandard
                     if offset % 8 == 0, offset < 128 {
                         forged = try Forgery(whole)
                         set(&forged.header, offset, value)
-                        check(forged, whole, mayPass: Self.freeHeader.contains { $0.contains(offset) })
+                        check(
+                            forged,
+                            whole,
+                            mayPass: Self.freeHeader.contains { $0.contains(offset) }
+                        )
                     }
                 }
                 for offset in stride(from: 0, to: 112, by: 4) where !(16..<24).contains(offset) {

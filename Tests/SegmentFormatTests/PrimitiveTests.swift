@@ -46,8 +46,8 @@ import Zstandard
     }
 
     @Test func `the digest notices a delta that was applied to another page`() {
-        // A CRC is linear: crc(a ^ d) ^ crc(a) depends on d alone, so an XOR of CRCs does not change
-        // with the page that d is applied to. XXH3 is not.
+        // A CRC is linear: crc(a ^ d) ^ crc(a) depends on d alone, so an XOR of CRCs is the same
+        // whichever page d is applied to. XXH3 is not linear.
         var random = SeededGenerator(seed: 3)
         let database = SampleDatabase(pageSize: 512, pageCount: 4, txid: 1, using: &random)
         let delta = SampleDatabase.page(512, &random)

@@ -104,7 +104,10 @@ private let pageSizes = [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536]
                 commits.append(
                     database.commit(
                         changing: Int.random(in: 0...8, using: &random),
-                        resize: max(-Int(database.pageCount), Int.random(in: -5...5, using: &random)),
+                        resize: max(
+                            -Int(database.pageCount),
+                            Int.random(in: -5...5, using: &random)
+                        ),
                         knowsDigest: Bool.random(using: &random),
                         using: &random
                     )

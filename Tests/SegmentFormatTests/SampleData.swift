@@ -49,7 +49,9 @@ struct SampleDatabase {
         // Compressible in part, as database pages are.
         var bytes = [UInt8](repeating: UInt8.random(in: 0...255, using: &random), count: size)
         for _ in 0..<size / 16 {
-            bytes[Int.random(in: 0..<size, using: &random)] = UInt8(truncatingIfNeeded: random.next())
+            bytes[Int.random(in: 0..<size, using: &random)] = UInt8(
+                truncatingIfNeeded: random.next()
+            )
         }
         return bytes
     }
@@ -101,21 +103,7 @@ struct SampleDatabase {
                 )
             )
         }
-        for index in pages.count..<max(before.count, pages.count) {
-            let keeps = Bool.random(using: &random)
-            let pre = Self.hash(before[index], index + 1).low
-            entries.append(
-                SamplePage(
-                    entry: PageEntry(
-                        change: .removed(hasContent: keeps),
-                        page: PageNumber(UInt32(index + 1)),
-                        preHash: pre,
-                        resultHash: 0
-                    ),
-                    content: keeps ? before[index] : nil
-                )
-            )
-        }
+        entries += removals(before, &random)
         txid = txid.next
         clock.milliseconds += 40
         let record = CommitRecord(
@@ -129,6 +117,23 @@ struct SampleDatabase {
             isBridge: false
         )
         return SampleCommit(record: record, pages: entries)
+    }
+
+    /// The records of the pages that `before` had and the database has no longer.
+    private func removals(
+        _ before: [[UInt8]],
+        _ random: inout SeededGenerator
+    ) -> [SamplePage] {
+        (pages.count..<max(before.count, pages.count)).map { index in
+            let keeps = Bool.random(using: &random)
+            let entry = PageEntry(
+                change: .removed(hasContent: keeps),
+                page: PageNumber(UInt32(index + 1)),
+                preHash: Self.hash(before[index], index + 1).low,
+                resultHash: 0
+            )
+            return SamplePage(entry: entry, content: keeps ? before[index] : nil)
+        }
     }
 }
 
