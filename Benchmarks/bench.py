@@ -202,7 +202,7 @@ def throughput(options):
 
 def busy(options):
     """Refusals of a writer without a busy timeout at 500 commits a second."""
-    shares = []
+    shares, longest = [], []
     for follow in (False, True):
         with Bench(options) as bench:
             if follow:
@@ -210,11 +210,13 @@ def busy(options):
             result = bench.run(
                 "oltp", seconds=options.seconds * 2, rate=500, busy_timeout=0, autocheckpoint=1000
             )
-            shares.append(result["busy"] / max(1, result["attempts"]))
+            shares.append(result["refused"] / max(1, result["commits"]))
+            longest.append(result["longest_ms"])
     return [
         (
-            "SQLITE_BUSY, busy_timeout 0, 500 commits/s", "< 0.1 %",
-            f"{shares[1]:.3%} (without the agent {shares[0]:.3%})",
+            "transactions that met SQLITE_BUSY, busy_timeout 0, 500/s", "< 0.1 %",
+            f"{shares[1]:.3%}, longest transaction {longest[1]:.0f} ms (without the agent "
+            f"{shares[0]:.3%}, {longest[0]:.0f} ms)",
         ),
     ]
 

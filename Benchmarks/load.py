@@ -76,7 +76,7 @@ def oltp(db, options):
     # Never closed while SQLite has the file open: closing would drop the process's locks.
     frames.descriptor = os.open(options.database + "-shm", os.O_RDONLY)
     frames.last = frames.read()
-    commits = busy = attempts = 0
+    commits = busy = attempts = refused = 0
     longest = 0.0
     started = time.perf_counter()
     due = started
@@ -86,6 +86,7 @@ def oltp(db, options):
                 time.sleep(due - now)
             due += 1 / options.rate
         begun = time.perf_counter()
+        refusals = busy
         while True:
             attempts += 1
             try:
@@ -98,13 +99,15 @@ def oltp(db, options):
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 time.sleep(0.0002)
+        refused += busy > refusals
         longest = max(longest, time.perf_counter() - begun)
         commits += 1
         frames.look()
     seconds = time.perf_counter() - started
     page_size = db.execute("PRAGMA page_size").fetchone()[0]
     return {
-        "commits": commits, "busy": busy, "attempts": attempts, "seconds": seconds,
+        "commits": commits, "refused": refused, "busy": busy, "attempts": attempts,
+        "seconds": seconds,
         "longest_ms": longest * 1e3, "wal_bytes": frames.total * (page_size + 24),
     }
 

@@ -39,6 +39,9 @@ def run(name, options, seed):
         place = f"{os.path.basename(frame.filename)}:{frame.lineno}"
         print(f"FAILED {name} (seed {seed}) at {place}: {error}", flush=True)
         return False
+    except SystemExit:
+        print(f"FAILED {name} (seed {seed}): ended from outside", flush=True)
+        raise
     except Exception:
         traceback.print_exc(file=sys.stdout)
         print(f"FAILED {name} (seed {seed})", flush=True)
@@ -68,6 +71,8 @@ def main():
     # A parent that starts programs from a worker thread (Swift's Foundation does) hands down a
     # mask that blocks SIGTERM; what is started here should not inherit it.
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    # Whoever ends a run early still has its processes ended and its folder removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.list:
         for name, function in ALL.items():
             print(f"{name}\n    {' '.join((function.__doc__ or '').split())}")
