@@ -1,0 +1,102 @@
+package import Bytes
+import SegmentFormat
+
+/// An unbroken row of restorable states: a base, and the log segments that go on from it.
+package struct Run: Sendable {
+    /// The snapshots that a restore may start from, by the TXID whose state they serve. The first
+    /// one begins the run, unless the run begins with the parent's state.
+    package var snapshots: [StoredSegment]
+    /// The log segments in order, each linked to the one before.
+    package var logs: [StoredSegment]
+    /// The first restorable state: the first snapshot's, or the one that the parent hands over.
+    package var first: TXID
+    /// Whether the state at `first` has to come from the parent generation.
+    package var beginsWithParent: Bool
+
+    /// The last restorable state.
+    package var last: TXID { max(first, logs.last?.name.maxTXID ?? .zero) }
+
+    /// When the first state was seen; nil when only the parent knows.
+    package var firstTime: Timestamp? { beginsWithParent ? nil : snapshots.first?.name.time }
+
+    /// When the last state was seen; nil when only the parent knows.
+    package var lastTime: Timestamp? {
+        if let log = logs.last, log.name.maxTXID >= first { return log.name.time }
+        return firstTime
+    }
+
+    /// Whether the state at `txid` can be restored from this run.
+    package func contains(_ txid: TXID) -> Bool { first <= txid && txid <= last }
+
+    /// The segment that holds `txid`, if a log segment does.
+    package func log(holding txid: TXID) -> StoredSegment? {
+        var (low, high) = (0, logs.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if logs[middle].name.maxTXID < txid { low = middle + 1 } else { high = middle }
+        }
+        return low < logs.count && logs[low].name.minTXID <= txid ? logs[low] : nil
+    }
+}
+
+/// A commit after which two histories go on, neither of which contains the other.
+package struct Fork: Sendable {
+    /// The last commit that they share.
+    package let after: TXID
+    /// The last segment of each history; the one that goes further comes first.
+    package let tips: [StoredSegment]
+
+    /// What to tell the user.
+    package var message: String {
+        let list = tips.map { tip in
+            "writer \(tip.name.writer) up to TXID \(tip.name.maxTXID) (\(tip.name.time))"
+        }
+        return "two writers went on from TXID \(after) with different commits: "
+            + list.joined(separator: "; ")
+            + "; choose one with -writer, or a target up to \(after)"
+    }
+}
+
+/// Everything that can be restored from one generation, and what cannot.
+package struct Timeline: Sendable {
+    /// The generation.
+    package let generation: Generation
+    /// What LIST says.
+    package let list: SegmentList
+    /// The rows of restorable states, in order; holes lie between them.
+    package var runs: [Run] = []
+    /// Log segments that repeat what the runs hold: sent again after an agent was killed.
+    package var leftovers: [StoredSegment] = []
+    /// Log segments that no base reaches: they lie beyond a hole, or before the first base.
+    package var orphans: [StoredSegment] = []
+    /// Segments that could not be read where their links were needed, and why.
+    package var damaged: [(segment: StoredSegment, error: any Error)] = []
+    /// Where two histories go on. States up to the fork can be restored.
+    package var forks: [Fork] = []
+
+    /// The run with the latest states; nil when nothing can be restored.
+    package var current: Run? { runs.last }
+
+    /// The commits that are missing: between the runs, and before orphans that lie beyond the last.
+    package var holes: [ClosedRange<TXID>] {
+        var holes: [ClosedRange<TXID>] = []
+        for (run, following) in zip(runs, runs.dropFirst()) where following.first > run.last.next {
+            holes.append(run.last.next...following.first.previous)
+        }
+        if let last = current?.last, let orphan = firstOrphanBeyondEnd,
+            orphan.name.minTXID > last.next
+        {
+            holes.append(last.next...orphan.name.minTXID.previous)
+        }
+        return holes
+    }
+
+    /// The first log segment that lies beyond the last restorable state.
+    package var firstOrphanBeyondEnd: StoredSegment? {
+        guard let last = current?.last else { return orphans.first }
+        return orphans.first { $0.name.maxTXID > last }
+    }
+
+    /// The last run that holds the state at `txid`.
+    package func run(holding txid: TXID) -> Run? { runs.last { $0.contains(txid) } }
+}
