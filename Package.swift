@@ -123,20 +123,13 @@ let package = Package(
             ["Bytes", "PageHashing", "SegmentFormat", "Zstandard"],
             resources: [.copy("Fixtures")]
         ),
-        tests("PlatformTests", ["Bytes", "Platform"]),
-        tests("SQLiteAccessTests", ["Bytes", "Platform", "SQLiteAccess", "WALFormat"]),
         tests("ObjectStorageTests", ["Bytes", "ObjectStorage", "Platform"]),
-        tests("BackupCatalogTests", ["BackupCatalog", "Bytes", "ObjectStorage", "SegmentFormat"]),
         tests(
             "ReplicationTests",
             [
                 "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform",
                 "Replication", "Restore", "SegmentFormat", "SQLiteAccess", "WALFormat",
             ]
-        ),
-        tests(
-            "RestoreTests",
-            ["BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Restore", "SegmentFormat"]
         ),
         tests("AgentCLITests", ["AgentCLI", "Bytes", "Platform"]),
         tests("EndToEndTests", ["Bytes", "Platform"]),

@@ -133,7 +133,8 @@ struct ChainResolver {
         }
         let theirs = try await graph.footer(of: end)
         if theirs == nil { return false }
-        if let theirs = theirs?.digestAfter, let ours = try await graph.digest(at: txid, in: place) {
+        if let theirs = theirs?.digestAfter, let ours = try await graph.digest(at: txid, in: place)
+        {
             return theirs != ours
         }
         return !isAlone

@@ -148,11 +148,16 @@ private struct JSONForm: Codable {
         let gid: UInt32
     }
 
+    enum CodingKeys: String, CodingKey {
+        case format, version, id, created, parent, file, host, highwater, sqlite, owner
+        case pageSize = "page_size"
+    }
+
     let format: String
     let version: Int
     let id: String
     let created: String
-    let page_size: Int
+    let pageSize: Int
     let parent: Parent?
     let file: File
     let host: String?
@@ -165,7 +170,7 @@ private struct JSONForm: Codable {
         version = GenerationRecord.version
         id = record.id.text
         created = record.created.description
-        page_size = record.pageSize.bytes
+        pageSize = record.pageSize.bytes
         parent = record.parent.map {
             Parent(generation: $0.generation.text, txid: $0.txid.description)
         }
@@ -185,7 +190,7 @@ private struct JSONForm: Codable {
 
     var record: GenerationRecord? {
         guard let id = GenerationID(id), let created = Timestamp(rfc3339: created),
-            let pageSize = PageSize(page_size), let mode = UInt32(file.mode, radix: 8),
+            let pageSize = PageSize(self.pageSize), let mode = UInt32(file.mode, radix: 8),
             mode <= 0o7777
         else { return nil }
         var origin: GenerationRecord.Parent?

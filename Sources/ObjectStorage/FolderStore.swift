@@ -26,6 +26,7 @@ package struct FolderStore: ObjectStore {
         folders = DurableFolders(root: root)
     }
 
+    /// As the protocol says.
     package func put(
         _ key: ObjectKey,
         body: any ObjectBody,
@@ -52,6 +53,7 @@ package struct FolderStore: ObjectStore {
         }
     }
 
+    /// As the protocol says.
     package func get(
         _ key: ObjectKey,
         range: Range<UInt64>?
@@ -77,6 +79,7 @@ package struct FolderStore: ObjectStore {
         }
     }
 
+    /// As the protocol says.
     package func head(_ key: ObjectKey) async throws(StoreError) -> ObjectInfo? {
         try check(key, .head)
         let path = path(of: key)
@@ -86,6 +89,7 @@ package struct FolderStore: ObjectStore {
         }
     }
 
+    /// As the protocol says.
     package func list(
         prefix: String,
         after: String?,
@@ -98,6 +102,7 @@ package struct FolderStore: ObjectStore {
         }
     }
 
+    /// As the protocol says.
     package func delete(_ keys: [ObjectKey]) async throws(StoreError) {
         for key in keys { try check(key, .delete) }
         let paths = keys.map { path(of: $0) }

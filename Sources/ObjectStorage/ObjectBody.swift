@@ -13,6 +13,7 @@ package protocol ObjectBody: Sendable {
 /// A body in memory.
 package struct BytesBody: ObjectBody {
     private var bytes: [UInt8]?
+    /// As the protocol says.
     package let byteCount: UInt64?
 
     /// A body of `bytes`.
@@ -21,6 +22,7 @@ package struct BytesBody: ObjectBody {
         byteCount = UInt64(bytes.count)
     }
 
+    /// As the protocol says.
     package mutating func next() async throws -> [UInt8]? {
         defer { bytes = nil }
         return bytes
@@ -29,6 +31,7 @@ package struct BytesBody: ObjectBody {
 
 /// A body that is read from a file, a piece at a time, on a thread of ours.
 package struct FileBody: ObjectBody {
+    /// As the protocol says.
     package let byteCount: UInt64?
     private let file: OpenFile
     private let executor: ThreadExecutor
@@ -51,6 +54,7 @@ package struct FileBody: ObjectBody {
         byteCount = try await executor.run { UInt64(try file.descriptor.status().size) }
     }
 
+    /// As the protocol says.
     package mutating func next() async throws -> [UInt8]? {
         let remaining = Int64(byteCount ?? 0) - offset
         guard remaining > 0 else { return nil }

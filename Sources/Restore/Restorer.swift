@@ -75,8 +75,8 @@ package struct Restorer: Sendable {
         guard free >= needed else {
             throw RestoreError(
                 .noSpace,
-                "'\(output)' needs \(needed) bytes, and \(free) are free; make room or name another "
-                    + "folder"
+                "'\(output)' needs \(needed) bytes, and \(free) are free; make room "
+                    + "or name another folder"
             )
         }
         let file = try OutputFile(beside: output, pageSize: pageSize)

@@ -5,7 +5,8 @@ import Platform
 /// One connection to the user's database, opened so that it changes nothing for anybody else.
 ///
 /// DESIGN §4.5: no automatic checkpoints, no checkpoint at close
-/// (`SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE`), `query_only`, a small page cache, no lookaside. It belongs to one thread at a time.
+/// (`SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE`), `query_only`, a small page cache, no lookaside.
+/// It belongs to one thread at a time.
 ///
 /// All connections of a process to one database share POSIX locks, and closing any descriptor of
 /// the database or its `-shm` drops them all (sqlite.org/howtocorrupt.html §2.2). So nobody but

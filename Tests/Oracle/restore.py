@@ -106,8 +106,9 @@ class Segment:
     def read_header(self, header, generation):
         w = self.where
         need(header[:8] == b"HWsegm\x1a\n", f"{w}: not a segment")
-        need(hash64(header[:136]) == struct.unpack_from("<Q", header, 136)[0], f"{w}: header damaged")
-        (version, self.kind, self.level, self.page_size, self.min, self.writer) = struct.unpack_from(
+        sum64 = struct.unpack_from("<Q", header, 136)[0]
+        need(hash64(header[:136]) == sum64, f"{w}: header damaged")
+        version, self.kind, self.level, self.page_size, self.min, self.writer = struct.unpack_from(
             "<HBBIQQ", header, 8
         )
         need(version == 1, f"{w}: format version {version} is newer than this script")
@@ -133,7 +134,8 @@ class Segment:
     def read_footer(self, footer):
         w = self.where
         need(footer[136:] == b"HWend\x1a\n\0", f"{w}: cut off")
-        need(hash64(footer[:128]) == struct.unpack_from("<Q", footer, 128)[0], f"{w}: footer damaged")
+        sum64 = struct.unpack_from("<Q", footer, 128)[0]
+        need(hash64(footer[:128]) == sum64, f"{w}: footer damaged")
         (self.table_offset, self.table_length, self.block_count, self.table_checksum, self.max,
          self.first_time, self.last_time) = struct.unpack_from("<QIIQQqq", footer, 0)
         digest = int.from_bytes(footer[48:64], "little")
@@ -388,7 +390,8 @@ class Generation:
                 chain = self.chain(low, target)
                 end = max(low, chain[-1].max) if chain else low
                 if end >= high:
-                    plans.append((min(end, MAX_TXID if target is None else target), high, path, chain))
+                    last = min(end, MAX_TXID if target is None else target)
+                    plans.append((last, high, path, chain))
         if not plans:
             return None
         _, _, path, chain = max(plans, key=lambda plan: plan[:2])

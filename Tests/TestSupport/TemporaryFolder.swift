@@ -9,7 +9,8 @@ package final class TemporaryFolder: Sendable {
     /// An empty folder below `$TMPDIR` or `/tmp`.
     package init() {
         let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array("\(base)/highwater-test-XXXXXX".utf8CString)
+        let random = String(repeating: "X", count: 6)
+        var template = Array("\(base)/highwater-test-\(random)".utf8CString)
         precondition(mkdtemp(&template) != nil, "cannot make a temporary folder in \(base)")
         path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }

@@ -31,7 +31,9 @@ import Testing
     /// Modules of the toolchain and of the two packages, and the modules that may use them.
     static let external: [String: Set<String>] = [
         "Synchronization": Set(direct.keys),
-        "Glibc": ["Platform", "SQLiteAccess", "ObjectStorage", "Replication", "Restore", "AgentCLI"],
+        "Glibc": [
+            "Platform", "SQLiteAccess", "ObjectStorage", "Replication", "Restore", "AgentCLI",
+        ],
         "Dispatch": ["Platform"],
         "FoundationEssentials": ["AgentCLI", "BackupCatalog"],
         "ArgumentParser": ["AgentCLI", "highwater"],
