@@ -8,7 +8,7 @@ import Restore
 import SQLiteAccess
 import SegmentFormat
 
-/// The one place where errors become words and exit codes (docs/CLI.md).
+/// The one place where errors become words and exit codes (README.md).
 enum ErrorReport {
     /// Prints an error and ends the process.
     static func exit(_ error: any Error) -> Never {

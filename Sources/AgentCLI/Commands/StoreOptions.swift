@@ -38,7 +38,7 @@ struct StoreOptions: ParsableArguments {
     }
 }
 
-/// JSON of the schema that docs/CLI.md describes, version 1.
+/// JSON of the schema that README.md describes, version 1.
 enum JSONOutput {
     static func print(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
