@@ -25,6 +25,7 @@ extension Follower {
     /// Follows nBackfill after an event on the database file: a checkpoint of somebody else makes
     /// pending commits urgent (§4.2).
     func lookAtCheckpoints() throws {
+        probeForWaitingCheckpoint()
         guard let next = checkpointWatch.next else { return }
         let now = MonotonicTime.now
         guard now >= next, let info = index.checkpointInfo() else { return }
@@ -56,6 +57,7 @@ extension Follower {
     /// With everything safe and backfilled by somebody else, a new pin rests on lock 0, and a
     /// RESTART or TRUNCATE of the application succeeds.
     private func leapToLockZero() throws {
+        nextLeap = nil
         let rules = pins.rules
         guard position.frame > 0, rules.safe == rules.copied, leapedAt != rules.copied,
             let info = index.checkpointInfo(), info.nBackfill == position.frame,
@@ -64,7 +66,36 @@ extension Follower {
         else { return }
         if pins.isNewerHeld, try !pins.dropOlderIfPermitted() { return }
         guard try pins.takeNewer(index) else { return }
-        if try pins.dropOlderIfPermitted() { leapedAt = pins.rules.copied }
+        guard try pins.dropOlderIfPermitted() else { return }
+        // A checkpointer that is just letting go of lock 0 makes BEGIN take a mark instead. While
+        // one is at work it is not certain where we landed, so leap again soon.
+        if index.isCheckpointRunning() {
+            nextLeap = MonotonicTime.now + Self.lockProbeInterval / 5
+        } else {
+            leapedAt = pins.rules.copied
+            nextLeap = nil
+        }
+    }
+
+    private static let lockProbeInterval = 10 * Nanoseconds.millisecond
+
+    /// A checkpoint that waits for our older pin changes no file, and so raises no event. While
+    /// commits are pending the lock that it holds tells.
+    private func probeForWaitingCheckpoint() {
+        guard batch != nil || !unsafeSegments.isEmpty else {
+            nextLockProbe = nil
+            return
+        }
+        let now = MonotonicTime.now
+        guard let next = nextLockProbe, now >= next else {
+            nextLockProbe = nextLockProbe ?? now + Self.lockProbeInterval
+            return
+        }
+        nextLockProbe = now + Self.lockProbeInterval
+        guard index.isCheckpointRunning() else { return }
+        lastForeignCheckpoint = now
+        checkpointWatch.start(now)
+        urgentSince = urgentSince ?? now
     }
 
     // MARK: - Making room
@@ -119,6 +150,7 @@ extension Follower {
         proven = nil
         lastBackfill = 0
         leapedAt = nil
+        nextLeap = nil
         statistics.quietResets += 1
         return true
     }

@@ -60,6 +60,7 @@ final class Follower {
     var lastForeignCheckpoint: MonotonicTime?
     var leapedAt: PinProtocol.Point?
     var nextLockProbe: MonotonicTime?
+    var nextLeap: MonotonicTime?
     var resetFailures = 0
     var resetBackOff = BackOff()
     var quietBackOff = BackOff()
@@ -177,6 +178,7 @@ final class Follower {
         consider(checkpointWatch.next)
         if batch != nil { consider(sealTime(now)) }
         consider(nextLockProbe)
+        consider(nextLeap)
         if let urgentSince { consider(urgentSince + configuration.urgentStoreTime) }
         if let time = quietTime { consider(time) }
         if position.frame >= resetThreshold { consider(resetBackOff.next) }
@@ -211,6 +213,7 @@ final class Follower {
             proven = nil
             lastBackfill = 0
             leapedAt = nil
+            nextLeap = nil
             // The sooner the better: a reset publishes its header before frame 1 is written.
             try handshake()
             if header.mxFrame > 0 { try copy(header, seenAt: seenAt) }

@@ -77,8 +77,6 @@ import Testing
     static let awaited: Set<String> = [
         "checkpoint_passive",
         "checkpoint_full",
-        "checkpoint_restart",
-        "checkpoint_truncate",
         "long_readers",
         "full_speed_autocheckpoint_20",
         "auto_vacuum_incremental",
