@@ -14,7 +14,12 @@ extension Follower {
         let bigEndian = header.hasBigEndianChecksums
         let commits: [WALFile.CommitBoundary]
         do {
-            commits = try wal.verify(after: position, through: header.mxFrame, bigEndian: bigEndian)
+            commits = try wal.verify(
+                after: position,
+                through: header.mxFrame,
+                bigEndian: bigEndian,
+                expected: lastChange.map { header.change &- $0 }
+            )
         } catch let error as WALError {
             throw hazard("frames up to \(header.mxFrame) do not verify: \(error)")
         }
@@ -29,6 +34,8 @@ extension Follower {
         guard let after = index.header(), after.salts == header.salts else {
             throw hazard("the WAL was reset while its frames were being copied")
         }
+        lastChange = header.change
+        reportUnchecked(commits)
         let now = MonotonicTime.now
         lastCommit = now
         if firstUnsealed == nil { firstUnsealed = now }
@@ -63,6 +70,20 @@ extension Follower {
         pins.rules.copy(to: commit.frame)
         statistics.commits += 1
         if batch.rawContentByteCount > Self.segmentRawBytesMax { try seal() }
+    }
+
+    /// SQLite's recovery after a crash stops at the first frame without a checksum, and so loses
+    /// these commits and all after them until the next checkpoint. The backup has them.
+    private func reportUnchecked(_ commits: [WALFile.CommitBoundary]) {
+        guard !saidUnchecked, let first = commits.first(where: \.isUnchecked) else { return }
+        saidUnchecked = true
+        log(
+            .warning,
+            "SQLite committed frames without checksums after a ROLLBACK TO; the backup holds them, "
+                + "but a power cut before the next checkpoint would lose them from the database: "
+                + "use a newer SQLite in the application",
+            [("database", configuration.databasePath), ("frame", "\(first.frame)")]
+        )
     }
 
     private func openBatch() throws -> SegmentBatch {

@@ -44,6 +44,9 @@ final class Follower {
     var lastLook: Timestamp
     /// Frames up to here were in the WAL when we attached; at it, the state's digest.
     var proven: (frame: FrameIndex, digest: DatabaseDigest)?
+    /// The WAL-index's count of transactions at `position`; nil when it is not known.
+    var lastChange: UInt32?
+    var saidUnchecked = false
 
     var batch: SegmentBatch?
     var snapshot: SnapshotJob?
@@ -111,6 +114,8 @@ final class Follower {
         txid = start.txid
         link = start.link
         proven = start.proven
+        lastChange =
+            start.position.frame == attachment.header.mxFrame ? attachment.header.change : nil
         lastSeen = start.time
         lastLook = Timestamp.now
         let now = MonotonicTime.now

@@ -13,8 +13,10 @@ struct WALFile: ~Copyable {
         var frame: FrameIndex
         /// Pages in the database after the commit.
         var pageCount: UInt32
-        /// The running checksum of `frame`.
+        /// The running checksum of `frame`: of an unchecked frame, that of the last checked one.
         var checksum: WALChecksum
+        /// Whether some of the commit's frames have neither salts nor checksum.
+        var isUnchecked: Bool
     }
 
     private let file: FileDescriptor
@@ -74,19 +76,20 @@ struct WALFile: ~Copyable {
     func hasFrames(after header: WALIndexHeader) throws -> Bool {
         guard let next = try frameHeader(header.mxFrame + 1) else { return false }
         if next.salts == header.salts { return true }
+        if next.isUnchecked, next.page.rawValue > 0 { return true }
         // The first writer after a reset may have drawn salts that only the file knows yet.
         guard header.mxFrame == 0, let walHeader = try? self.header() else { return false }
         return next.salts == walHeader.salts
     }
 
     /// Reads the frames after `position` up to `last`, verifies the chain of checksums and salts,
-    /// and returns where commits end.
+    /// and returns where commits end; `expected` is how many there are, if that is known.
     mutating func verify(
         after position: WALPosition,
         through last: FrameIndex,
-        bigEndian: Bool
+        bigEndian: Bool,
+        expected: UInt32? = nil
     ) throws -> [CommitBoundary] {
-        var commits: [CommitBoundary] = []
         var sum = position.checksum
         if position.frame == 0 {
             guard let header = try header(), header.salts == position.salts else {
@@ -94,46 +97,26 @@ struct WALFile: ~Copyable {
             }
             sum = header.checksum
         }
+        var chain = ChecksumChain(salts: position.salts, sum: sum, bigEndian: bigEndian)
+        var collector = CommitCollector()
         var next = position.frame + 1
-        var padding: (page: PageNumber, count: UInt32, content: [UInt8])?
         while next <= last {
             try fillSlab(from: next, through: last)
             for frame in next..<(slabFirst + slabCount) {
                 let bytes = slabFrame(frame)
-                let header = slab.withUnsafeBytes {
-                    FrameHeader(UnsafeRawBufferPointer(rebasing: $0[bytes]))
+                let header = try slab.withUnsafeBytes {
+                    try chain.add(
+                        UnsafeRawBufferPointer(rebasing: $0[bytes]),
+                        offset: FrameHeader.offset(of: frame, pageSize: pageSize)
+                    )
                 }
-                let offset = FrameHeader.offset(of: frame, pageSize: pageSize)
-                guard header.salts == position.salts else { throw WALError(.salts, offset: offset) }
-                guard header.page.rawValue > 0 else { throw WALError(.pageNumber, offset: offset) }
-                slab.withUnsafeBytes {
-                    sum.addFrame(UnsafeRawBufferPointer(rebasing: $0[bytes]), bigEndian: bigEndian)
+                collector.add(header, frame: frame, sum: chain.sum) {
+                    Array(slab[(bytes.lowerBound + FrameHeader.size)..<bytes.upperBound])
                 }
-                guard header.checksum == sum else { throw WALError(.checksum, offset: offset) }
-                guard header.commitPageCount > 0 else {
-                    padding = nil
-                    continue
-                }
-                let content = Array(slab[(bytes.lowerBound + FrameHeader.size)..<bytes.upperBound])
-                let boundary = CommitBoundary(
-                    frame: frame,
-                    pageCount: header.commitPageCount,
-                    checksum: sum
-                )
-                // wal.c sqlite3WalFrames: with synchronous=FULL the last frame is repeated up to
-                // the end of the sector; that is one commit.
-                if let padding, padding.page == header.page,
-                    padding.count == header.commitPageCount, padding.content == content
-                {
-                    commits[commits.count - 1] = boundary
-                } else {
-                    commits.append(boundary)
-                }
-                padding = (header.page, header.commitPageCount, content)
             }
             next = slabFirst + slabCount
         }
-        return commits
+        return collector.commits(expected: expected)
     }
 
     /// Copies a verified frame's page.

@@ -66,6 +66,16 @@ package struct FrameHeader: Hashable, Sendable {
         checksum = WALChecksum(first: word(16), second: word(20))
     }
 
+    /// True for a frame that has neither salts nor a checksum.
+    ///
+    /// wal.c `walEncodeFrame` leaves both zero while a transaction has rewritten an earlier frame
+    /// of its own, and `walRewriteChecksums` fills them in at the commit, but only from that
+    /// earlier frame on. When a ROLLBACK TO has undone the rewritten frame, SQLite up to at least
+    /// 3.40.1 commits such frames as they are. Its readers go by the WAL-index and see them.
+    package var isUnchecked: Bool {
+        salts == WALSalts(salt1: 0, salt2: 0) && checksum == .zero
+    }
+
     /// Where frame `index` begins in the file, in bytes.
     package static func offset(of index: FrameIndex, pageSize: PageSize) -> Int64 {
         Int64(WALHeader.size) + Int64(index - 1) * Int64(size + pageSize.bytes)

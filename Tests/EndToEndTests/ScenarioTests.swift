@@ -29,6 +29,7 @@ import Testing
         "large_transaction",
         "savepoints",
         "unchecked_frames",
+        "repeated_commit_frames",
         "spilled_frames",
         "shrink_then_growth",
         "shrink_checkpoint_growth",
@@ -72,52 +73,18 @@ import Testing
         "disk_full_while_restoring",
     ]
 
-    /// Scenarios that the engine does not pass, or was not seen to pass, yet: docs/TESTING.md names
-    /// each with what is known. `run.py` runs them by name.
-    static let awaited: Set<String> = [
-        "checkpoint_passive",
-        "checkpoint_full",
-        "long_readers",
-        "full_speed_autocheckpoint_20",
-        "auto_vacuum_incremental",
-        "page_size_4096",
-        "unchecked_frames",
-        "lock_page",
-        "agent_killed",
-        "agent_killed_autocheckpoint",
-        "reset_while_dead",
-        "starts_before_the_application",
-        "other_user_starts_first",
-        "wal_is_bounded",
-        "missing_store_is_no_backup",
-        "output_folder_missing",
-        "missing_segment",
-        "store_not_writable",
-        "disk_full_while_restoring",
-    ]
-
-    static func ready(_ names: [String]) -> [String] { names.filter { !awaited.contains($0) } }
-
-    @Test(arguments: ready(application))
+    @Test(arguments: application)
     func `every commit of the application restores`(_ scenario: String) async throws {
         try await Oracle.expect(scenario)
     }
 
-    @Test(arguments: ready(lifecycle))
+    @Test(arguments: lifecycle)
     func `no death, start or stop loses a commit`(_ scenario: String) async throws {
         try await Oracle.expect(scenario)
     }
 
-    @Test(arguments: ready(badInput))
+    @Test(arguments: badInput)
     func `bad input is refused without harm`(_ scenario: String) async throws {
-        try await Oracle.expect(scenario)
-    }
-
-    @Test(
-        .disabled("the engine does not pass these scenarios yet, see docs/TESTING.md"),
-        arguments: awaited.sorted()
-    )
-    func `an awaited scenario passes`(_ scenario: String) async throws {
         try await Oracle.expect(scenario)
     }
 

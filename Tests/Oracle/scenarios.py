@@ -3,7 +3,10 @@
 Each scenario is a function of a Testbed; its docstring says what it shows.
 """
 
+import os
+import sqlite3
 import struct
+import time
 
 from testbed import commits
 
@@ -189,6 +192,36 @@ def unchecked_frames(bed):
     """Rolled back savepoints of spilled pages: SQLite 3.40.1 then commits frames that have
     neither salts nor checksums. Its readers see them, so they belong to the backup."""
     follow(bed, workload="savepoints", commits=commits(150), cache_size=10, autocheckpoint=0)
+
+
+@scenario
+def repeated_commit_frames(bed):
+    """Commit frames that repeat the one before: padding of one commit (psow=0, synchronous=FULL),
+    or commits that change nothing. Each commit is one TXID, and padding is none."""
+    bed.prepare(autocheckpoint=0)
+    bed.sql("CREATE TABLE plain(x)", "INSERT INTO plain VALUES(0)")
+    agent = bed.started_agent()
+    nothing = "BEGIN; INSERT INTO plain VALUES(1); DELETE FROM plain WHERE x = 1; COMMIT"
+    for psow, script in ((0, "UPDATE plain SET x = x + 2"), (1, nothing)):
+        db = sqlite3.connect(f"file:{bed.database}?psow={psow}", uri=True, isolation_level=None)
+        db.execute("PRAGMA synchronous = FULL")
+
+        def newest():
+            return max(bed.highwater.history(bed.url), default=1)
+
+        before, size = newest(), os.path.getsize(bed.database + "-wal")
+        for _ in range(25):
+            db.executescript(script)
+            time.sleep(0.003)
+        frames = (os.path.getsize(bed.database + "-wal") - size) // 4120
+        bed.notes.append(f"psow={psow}: {frames} frames in 25 commits")
+        assert frames == (25 if psow else 50), f"psow={psow}: {frames} frames in 25 commits"
+        # One more commit that has another page: were padding counted, it would show by now.
+        db.execute("INSERT INTO items(body, crc) VALUES('', 0)")
+        agent.wait_until(lambda: newest() >= before + 26, "26 commits", 20)
+        assert newest() - before == 26, f"psow={psow}: 26 commits, {newest() - before} TXIDs"
+        db.close()
+    agent.stop()
 
 
 @scenario

@@ -190,6 +190,18 @@ class Testbed:
         finally:
             self.database, self.records = saved
 
+    def has_base(self, generation):
+        """False for a generation whose agent died before its first snapshot was stored: nothing
+        of it was ever durable, and a restore has to say that there is nothing."""
+        folder = f"{self.store}/highwater-1/{generation}/ff"
+        if os.path.isdir(folder) and any(n.endswith(".snapshot") for n in os.listdir(folder)):
+            return True
+        self.highwater.run(
+            "restore", "-generation", generation, "-o", f"{self.scratch}/nothing.db", self.url,
+            expect=5,
+        )
+        return False
+
     def judge(
         self, generations=1, sample=30, sparse=False, tail=True, least=2, leaked=False,
     ):
@@ -198,7 +210,7 @@ class Testbed:
         TXID has to be the last recorded state; `least` is how many TXIDs there must be; `leaked`:
         the database has pages that integrity_check misses."""
         check_user_database(self.database, leaked)
-        found = self.generations()
+        found = [g for g in self.generations() if self.has_base(g)]
         if not 1 <= len(found) <= generations:
             raise OracleFailure(f"{len(found)} generations, expected 1 to {generations}")
         judge = Judge(self.highwater, self.store, self.records, self.scratch, walk)
