@@ -11,6 +11,7 @@ package struct MonotonicTime: Hashable, Comparable, Sendable {
 
     /// Now. The C function is `clock_gettime(CLOCK_MONOTONIC)`.
     package static var now: MonotonicTime {
+        if let surroundings = Simulation.surroundings { return surroundings.monotonicTime }
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return MonotonicTime(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
@@ -40,6 +41,7 @@ package enum Nanoseconds {
 extension Timestamp {
     /// The wall clock's time. The C function is `clock_gettime(CLOCK_REALTIME)`.
     package static var now: Timestamp {
+        if let surroundings = Simulation.surroundings { return surroundings.wallTime }
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(

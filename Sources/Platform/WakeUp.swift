@@ -34,6 +34,11 @@ package enum Readiness {
         _ second: Int32,
         nanoseconds: Int64
     ) throws(SystemError) -> (first: Bool, second: Bool) {
+        var nanoseconds = nanoseconds
+        if let surroundings = Simulation.surroundings {
+            surroundings.pause(nanoseconds: max(0, nanoseconds))
+            nanoseconds = 0
+        }
         let ready = hw_poll2(first, second, nanoseconds)
         if ready < 0 {
             if errno == EINTR { return (false, false) }

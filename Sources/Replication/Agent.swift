@@ -44,7 +44,7 @@ package struct Agent: Sendable {
 
     /// Runs until the stop is requested and the last commits are durable.
     package func run() async throws {
-        let writer = WriterTag(.random(in: 0...UInt64.max))
+        let writer = WriterTag(Chance.bits())
         while true {
             let ready = try await executor.run { [self] in
                 try DatabaseWait.ready(databasePath, stop: stop, log: log)

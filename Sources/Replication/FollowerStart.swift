@@ -36,7 +36,7 @@ struct FollowerStart {
         var configuration = FollowerConfiguration(
             databasePath: path,
             generation: resumed?.generation
-                ?? GenerationID(time: .now, random: .random(in: 0...UInt32.max)),
+                ?? GenerationID(time: .now, random: UInt32(truncatingIfNeeded: Chance.bits())),
             writer: writer,
             spoolFolder: local.spoolFolder
         )

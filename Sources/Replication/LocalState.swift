@@ -24,8 +24,8 @@ package struct LocalState: Sendable {
             return existing
         }
         let token =
-            Hex.string(.random(in: 0...UInt64.max), digits: 16)
-            + Hex.string(.random(in: 0...UInt64.max), digits: 16)
+            Hex.string(Chance.bits(), digits: 16)
+            + Hex.string(Chance.bits(), digits: 16)
         try FileSystem.makeFolder(folder, mode: 0o700)
         let temporary = "\(path).new"
         let file = try FileDescriptor(

@@ -10,7 +10,7 @@ package import WALFormat
 /// - the salts change only while the older pin may rest on lock 0, and then exactly at its point;
 /// - nobody leaves lock 0 after a reset that was not our own without a PASSIVE that returned OK
 ///   after the change of salts (§4.4).
-package struct PinProtocol: Sendable {
+package struct PinProtocol: Hashable, Sendable {
     /// A place in the history that is being followed: which life of the WAL, and a frame in it.
     package struct Point: Hashable, Comparable, Sendable {
         /// Counts the resets seen since attaching.

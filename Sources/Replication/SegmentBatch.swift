@@ -79,7 +79,7 @@ final class SpoolFile: Sendable {
 
     init(temporaryIn folder: String) throws(SystemError) {
         try FileSystem.makeFolder(folder, mode: 0o700)
-        let random = UInt64.random(in: 0...UInt64.max)
+        let random = Chance.bits()
         path = "\(folder)/segment-\(Hex.string(random, digits: 16)).tmp"
         descriptor = try FileDescriptor(path: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
     }

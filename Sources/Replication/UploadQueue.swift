@@ -105,7 +105,7 @@ final class UploadQueue: Sendable {
         }
         wakeUp.raise()
         while state.withLock({ $0.pending.first?.id != item.id && !$0.isClosed }) {
-            try? await Task.sleep(for: .milliseconds(20))
+            try? await Pause.sleep(nanoseconds: 20 * Nanoseconds.millisecond)
             if Task.isCancelled { return }
         }
     }

@@ -8,8 +8,8 @@ struct Uploader {
     let store: any ObjectStore
     let log: ReplicationLog
 
-    private static let pauseMin = Duration.milliseconds(100)
-    private static let pauseMax = Duration.seconds(10)
+    private static let pauseMin = 100 * Nanoseconds.millisecond
+    private static let pauseMax = 10 * Nanoseconds.second
 
     /// Runs until the queue is closed or the task cancelled.
     func run() async {
@@ -26,7 +26,7 @@ struct Uploader {
             } catch {
                 log(.error, "upload failed, will be tried again", [("error", "\(error)")])
                 if case .stream = item.body { await queue.streamFailed(item) }
-                try? await Task.sleep(for: pause)
+                try? await Pause.sleep(nanoseconds: pause)
                 pause = min(pause * 2, Self.pauseMax)
             }
         }

@@ -11,7 +11,7 @@ final class OutputFile {
     private var isPublished = false
 
     init(beside output: String, pageSize: PageSize) throws(SystemError) {
-        let random = Hex.string(.random(in: 0...UInt64.max), digits: 16)
+        let random = Hex.string(Chance.bits(), digits: 16)
         path = "\(output).restoring-\(random)"
         file = try FileDescriptor(path: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
         self.pageSize = pageSize

@@ -186,7 +186,7 @@ package final class Connection {
             { context, _ in
                 let limit = context!.assumingMemoryBound(to: Int64.self).pointee
                 if MonotonicTime.now.nanoseconds >= limit { return 0 }
-                usleep(50)
+                try? Readiness.pause(nanoseconds: 50 * Nanoseconds.microsecond)
                 return 1
             },
             deadline
