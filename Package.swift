@@ -127,7 +127,7 @@ let package = Package(
         tests(
             "ReplicationTests",
             [
-                "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform",
+                "BackupCatalog", "Bytes", "CSQLite", "ObjectStorage", "PageHashing", "Platform",
                 "Replication", "Restore", "SegmentFormat", "SQLiteAccess", "WALFormat",
             ]
         ),

@@ -87,6 +87,9 @@ final class UploadQueue: Sendable {
         }
     }
 
+    /// The object that is to be sent next, if there is one.
+    var first: Item? { state.withLock { $0.pending.first } }
+
     /// The first object has arrived.
     func arrived(_ item: Item) {
         state.withLock { state in
@@ -146,6 +149,15 @@ final class ChunkChannel: Sendable {
             return state.waiter.take()
         }
         waiter?.resume()
+    }
+
+    /// Throws away what is there, without waiting; true when the end has been reached.
+    func drain() -> Bool {
+        state.withLock { state in
+            state.chunks = []
+            state.bytes = 0
+            return state.isFinished
+        }
     }
 
     /// The producer has gone; the consumer gets an error.

@@ -1,0 +1,67 @@
+import Bytes
+import Glibc
+import Platform
+import SQLiteAccess
+import SegmentFormat
+
+@testable import Replication
+
+/// A follower that a test steps by hand, in the test's own process: SQLite keeps the locks of
+/// connections of one process apart as those of two. What it uploads is taken at once.
+final class SteppedAgent {
+    let follower: Follower
+    let queue: UploadQueue
+
+    init(path: String) throws {
+        let stop = try StopRequest()
+        queue = UploadQueue(wakeUp: stop.wakeUpFlag)
+        let start = FollowerStart(
+            path: path,
+            displayPath: path,
+            writer: WriterTag(1),
+            owner: "0123456789abcdef0123456789abcdef",
+            version: "test",
+            local: LocalState(databasePath: path),
+            syncInterval: 0
+        )
+        follower = try start.follower(tip: nil, queue: queue, stop: stop) { _, _, _ in }
+    }
+
+    /// Ends the upload queue.
+    func end() { queue.close() }
+
+    /// Steps and takes uploads; how often it stepped.
+    func step(times: Int) throws -> Int {
+        for _ in 0..<times {
+            try follower.step()
+            takeUploads()
+        }
+        return times
+    }
+
+    /// Steps until every commit is durable and nothing is left to move.
+    func settle() throws {
+        let deadline = MonotonicTime.now + 10 * Nanoseconds.second
+        while MonotonicTime.now < deadline {
+            _ = try step(times: 5)
+            let rules = follower.pins.rules
+            if follower.snapshot == nil, follower.batch == nil, follower.unsafeSegments.isEmpty,
+                rules.safe == rules.copied, !rules.isHandshakeDue
+            {
+                return
+            }
+        }
+        throw NotSettled()
+    }
+
+    struct NotSettled: Error {}
+
+    private func takeUploads() {
+        while let item = queue.first {
+            if case .stream(let channel) = item.body {
+                guard channel.drain() else { return }
+            }
+            queue.arrived(item)
+        }
+    }
+}
