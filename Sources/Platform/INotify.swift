@@ -1,7 +1,8 @@
 import Glibc
 
-/// File events from the kernel. One value serves one thread.
-package struct INotify: ~Copyable {
+/// File events from the kernel. Watches may be added by any thread, events are read by one at a
+/// time.
+package struct INotify: ~Copyable, Sendable {
     /// Readable while events are waiting.
     package let descriptor: FileDescriptor
 

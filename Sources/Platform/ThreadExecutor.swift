@@ -67,25 +67,3 @@ package final class ThreadExecutor: TaskExecutor {
         }
     }
 }
-
-/// A POSIX semaphore at a fixed address.
-private final class Semaphore: @unchecked Sendable {
-    // Sendable: `sem_t` is made for concurrent use, and the pointer never changes.
-    private let raw: UnsafeMutablePointer<sem_t>
-
-    init() {
-        raw = .allocate(capacity: 1)
-        sem_init(raw, 0, 0)
-    }
-
-    deinit {
-        sem_destroy(raw)
-        raw.deallocate()
-    }
-
-    func signal() { sem_post(raw) }
-
-    func wait() {
-        while sem_wait(raw) != 0 {}
-    }
-}

@@ -1,41 +1,36 @@
+import BackupCatalog
 package import Bytes
-package import ObjectStorage
-package import Platform
-import SQLiteAccess
+import ObjectStorage
+import Platform
 import SegmentFormat
-import WALFormat
 
 /// Replicates one database to one store until it is told to stop.
 package struct Agent: Sendable {
     /// The database's path as the user named it.
     package var databasePath: String
     /// Where the backup goes.
-    package var store: any ObjectStore
+    package var destination: Destination
     /// The least time between two uploads, in nanoseconds.
     package var syncInterval: Int64 = Nanoseconds.second
     /// Ends the agent.
     package var stop: StopRequest
     /// Where log lines go.
     package var log: ReplicationLog
-    /// Threads for calls that block; at least two.
-    package var executor: ThreadExecutor
-    /// The version that goes into generation.json.
-    package var version: String
+    /// What all databases of the process share.
+    package var host: ReplicationHost
 
     /// An agent with the default cadence.
     package init(
         databasePath: String,
-        store: any ObjectStore,
+        destination: Destination,
         stop: StopRequest,
-        executor: ThreadExecutor,
-        version: String,
+        host: ReplicationHost,
         log: @escaping ReplicationLog
     ) {
         self.databasePath = databasePath
-        self.store = store
+        self.destination = destination
         self.stop = stop
-        self.executor = executor
-        self.version = version
+        self.host = host
         self.log = log
     }
 
@@ -44,49 +39,60 @@ package struct Agent: Sendable {
 
     /// Runs until the stop is requested and the last commits are durable.
     package func run() async throws {
-        let writer = WriterTag(Chance.bits())
         while true {
-            let ready = try await executor.run { [self] in
-                try DatabaseWait.ready(databasePath, stop: stop, log: log)
-            }
-            guard let path = ready else { return }
+            guard
+                let path = try await DatabaseWait.ready(
+                    databasePath,
+                    stop: stop,
+                    executor: host.executor,
+                    log: log
+                )
+            else { return }
             do {
-                try await replicate(path, writer: writer)
+                try await replicate(path)
                 return
             } catch let error as ReplicationError where error.isRetryable && !stop.isRequested {
                 log(.error, "following stopped, attaching again", [("reason", error.message)])
-                try await executor.run { try Readiness.pause(nanoseconds: Self.reattachPause) }
+                await stop.pause(nanoseconds: Self.reattachPause)
             }
         }
     }
 
     /// One attachment: from finding out where the store ends to the last upload.
-    private func replicate(_ path: String, writer: WriterTag) async throws {
-        let local = LocalState(databasePath: path)
-        let owner = try await executor.run { try local.ownerToken() }
-        let tip = try await StoreTip.find(in: store, owner: owner, log: log)
-        let queue = UploadQueue(wakeUp: stop.wakeUpFlag)
-        let uploader = Uploader(queue: queue, store: store, log: log)
+    private func replicate(_ path: String) async throws {
+        let start = StartSlot(destination.starts)
+        await start.take()
+        defer { start.giveBack() }
+        let local = LocalState(databasePath: path, place: destination.name)
+        let owner = try await host.executor.run { try local.ownerToken() }
+        let tip = try await StoreTip.find(in: destination.store, owner: owner, log: log)
+        let signal = host.loop.newSignal()
+        let queue = UploadQueue(signal: signal)
+        let uploader = Uploader(queue: queue, destination: destination, log: log)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask(executorPreference: executor) { await uploader.run() }
-            group.addTask(executorPreference: executor) {
+            group.addTask(executorPreference: host.executor) { await uploader.run() }
+            group.addTask(executorPreference: host.executor) {
                 defer { queue.close() }
-                let start = FollowerStart(
+                let begin = FollowerStart(
                     path: path,
                     displayPath: databasePath,
-                    writer: writer,
+                    writer: host.writer,
                     owner: owner,
-                    version: version,
+                    version: host.version,
                     local: local,
                     syncInterval: syncInterval
                 )
-                let follower = try start.follower(
-                    tip: tip,
-                    queue: queue,
-                    stop: stop,
-                    log: log
-                )
-                try follower.run()
+                let hosted = try await host.executor.run {
+                    let follower = try begin.follower(
+                        tip: tip,
+                        queue: queue,
+                        signal: signal,
+                        log: log
+                    )
+                    follower.whenSettled = { start.giveBack() }
+                    return HostedFollower(follower, id: signal.id)
+                }
+                try await host.loop.follow(hosted, stop: stop)
             }
             do {
                 for try await _ in group {}

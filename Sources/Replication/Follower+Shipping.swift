@@ -18,7 +18,7 @@ extension Follower {
     /// When the open batch may be sealed: at once after a pause, else a sync interval after the
     /// last one (DESIGN §3, cadence).
     func sealTime(_ now: MonotonicTime) -> MonotonicTime {
-        guard let lastSeal else { return now }
+        guard let lastSeal, syncs.isEmpty else { return now }
         return max(now, lastSeal + configuration.syncInterval)
     }
 
@@ -71,6 +71,7 @@ extension Follower {
         let durable = queue.durable
         while let segment = unsafeSegments.first, segment.id <= durable {
             pins.rules.makeSafe(segment.point)
+            arrived = segment.txid
             if let path = segment.spoolPath { try FileSystem.remove(path) }
             log(.debug, "durable", [("txid", "\(segment.txid)")])
             unsafeSegments.removeFirst()
@@ -103,35 +104,6 @@ extension Follower {
         guard madeFiles else { return }
         try FileSystem.synchronizeFolder(folder)
         if let last = unsafeSegments.last { pins.rules.makeSafe(last.point) }
-    }
-
-    /// The last commits: copied, sealed, and durable before we go.
-    func finish() throws {
-        let deadline = MonotonicTime.now + configuration.shutdownTime
-        log(.info, "final sync", [("database", configuration.databasePath)])
-        repeat {
-            try step()
-            if batch != nil,
-                unsafeSegments.isEmpty || queue.pendingBytes < configuration.pendingBytesMax
-            {
-                try seal()
-            }
-            if batch == nil, unsafeSegments.isEmpty, snapshot == nil, queue.durable == nextItem - 1
-            {
-                return
-            }
-            _ = try Readiness.wait(
-                wakeUp.descriptor.rawValue,
-                -1,
-                nanoseconds: 10 * Nanoseconds.millisecond
-            )
-            wakeUp.lower()
-        } while MonotonicTime.now < deadline
-        throw ReplicationError(
-            .notDurable,
-            "the store did not take the last commits of '\(configuration.databasePath)' in time; "
-                + "they are in its WAL and will be sent at the next start"
-        )
     }
 }
 

@@ -19,13 +19,12 @@ package enum ReplicationLogLevel: Sendable {
 }
 
 /// Follows the WAL of one database: wakes up, copies commits, seals segments, moves the pins, and
-/// lets the WAL be reset (DESIGN §3, §4). Belongs to one thread; `run` blocks it.
+/// lets the WAL be reset (DESIGN §3, §4). Belongs to one thread at a time; nothing it does waits.
 final class Follower {
     let configuration: FollowerConfiguration
     let log: ReplicationLog
     let queue: UploadQueue
-    let wakeUp: WakeUp
-    let stop: StopRequest
+    let signal: FollowerSignal
 
     let checkpointer: Connection
     let index: WALIndex
@@ -39,6 +38,8 @@ final class Follower {
     /// The place in the WAL up to which commits were copied, and the last commit.
     var position: WALPosition
     var txid: TXID
+    /// The last commit that has arrived in the store.
+    var arrived: TXID
     var link: SegmentChecksum?
     var lastSeen: Timestamp
     var lastLook: Timestamp
@@ -68,6 +69,11 @@ final class Follower {
     var resetBackOff = BackOff()
     var quietBackOff = BackOff()
     var nextSafetyPoll: MonotonicTime
+    var safetyPollInterval = 5 * Nanoseconds.second
+    var isFinishing = false
+    /// Called once: the base is in the store, or none was needed.
+    var whenSettled: (() -> Void)?
+    var syncs: [PendingSync] = []
     var statistics = Statistics()
 
     /// Counts since attaching; logged when the follower ends.
@@ -80,7 +86,6 @@ final class Follower {
         var walFramesMax: FrameIndex = 0
     }
 
-    static let safetyPollInterval = 5 * Nanoseconds.second
     static let segmentRawBytesMax: UInt64 = 32 * 1024 * 1024
 
     init(
@@ -89,14 +94,12 @@ final class Follower {
         start: Start,
         configuration: FollowerConfiguration,
         queue: UploadQueue,
-        wakeUp: WakeUp,
-        stop: StopRequest,
+        signal: FollowerSignal,
         log: @escaping ReplicationLog
     ) {
         self.configuration = configuration
         self.queue = queue
-        self.wakeUp = wakeUp
-        self.stop = stop
+        self.signal = signal
         self.log = log
         checkpointer = attachment.checkpointer
         index = attachment.index
@@ -112,6 +115,7 @@ final class Follower {
         )
         position = start.position
         txid = start.txid
+        arrived = start.txid
         link = start.link
         proven = start.proven
         lastChange =
@@ -134,28 +138,9 @@ final class Follower {
         var proven: (frame: FrameIndex, digest: DatabaseDigest)?
     }
 
-    // MARK: - The loop
+    // MARK: - A round
 
-    /// Follows until a stop is requested, then makes the last commits durable.
-    func run() throws {
-        let notify = try INotify()
-        let events = try FileEvents(databasePath: configuration.databasePath, notify: notify)
-        defer { reportEnd() }
-        while !stop.isRequested {
-            let now = MonotonicTime.now
-            let ready = try Readiness.wait(
-                notify.descriptor.rawValue,
-                wakeUp.descriptor.rawValue,
-                nanoseconds: max(0, nextDeadline(now) - now)
-            )
-            if ready.second { wakeUp.lower() }
-            if ready.first { try take(events.read(notify)) }
-            try step()
-        }
-        try finish()
-    }
-
-    /// One round: look, copy, ship, move pins, reset. Never waits.
+    /// Look, copy, ship, move pins, reset.
     func step() throws {
         try collectDurable()
         try produceSnapshot()
@@ -166,15 +151,8 @@ final class Follower {
         try makeRoom()
     }
 
-    private func take(_ found: FileEvents.Found) throws {
-        let now = MonotonicTime.now
-        if found.wal { commitWatch.start(now) }
-        if found.database { checkpointWatch.start(now) }
-        if found.folder { try checkIdentity() }
-    }
-
     /// When to wake up without an event.
-    private func nextDeadline(_ now: MonotonicTime) -> MonotonicTime {
+    func nextDeadline(_ now: MonotonicTime) -> MonotonicTime {
         var deadline = nextSafetyPoll
         func consider(_ time: MonotonicTime?) {
             if let time, time < deadline { deadline = time }
@@ -197,7 +175,7 @@ final class Follower {
     func look() throws {
         let now = MonotonicTime.now
         if now >= nextSafetyPoll {
-            nextSafetyPoll = now + Self.safetyPollInterval
+            nextSafetyPoll = laterSafetyPoll(now)
             try checkIdentity()
         }
         guard let header = index.header() else {
@@ -256,7 +234,7 @@ final class Follower {
         }
     }
 
-    private func reportEnd() {
+    func reportEnd() {
         log(
             .info,
             "stopped following",

@@ -19,7 +19,7 @@ struct FollowerStart {
     func follower(
         tip: StoreTip?,
         queue: UploadQueue,
-        stop: StopRequest,
+        signal: FollowerSignal,
         log: @escaping ReplicationLog
     ) throws -> Follower {
         let attachment = try Attachment(path: path)
@@ -59,8 +59,7 @@ struct FollowerStart {
                 ),
             configuration: configuration,
             queue: queue,
-            wakeUp: stop.wakeUpFlag,
-            stop: stop,
+            signal: signal,
             log: log
         )
         if resumed == nil {

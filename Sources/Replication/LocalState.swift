@@ -7,15 +7,23 @@ package import Platform
 package struct LocalState: Sendable {
     /// `<folder>/.<database name>-highwater`.
     package let folder: String
+    /// Where segments wait that must be safe before the store has them. Each place that a database
+    /// goes to has its own.
+    package let spoolFolder: String
 
-    /// The place for a database's local files; nothing is made yet.
-    package init(databasePath: String) {
+    /// The local files of a database on its way to `place`; nothing is made yet.
+    package init(databasePath: String, place: String = "") {
         let name = FileSystem.name(of: databasePath)
         folder = "\(FileSystem.folder(of: databasePath))/.\(name)-highwater"
+        spoolFolder = folder + (place.isEmpty ? "/spool" : "/spool-" + Self.hash(place))
     }
 
-    /// Where segments wait that must be safe before the store has them.
-    package var spoolFolder: String { "\(folder)/spool" }
+    /// FNV-1a of a text: a short name that stays the same.
+    private static func hash(_ text: String) -> String {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return Hex.string(hash, digits: 16)
+    }
 
     /// The random number that says which generations are ours; made when it is missing.
     package func ownerToken() throws(SystemError) -> String {
@@ -27,7 +35,7 @@ package struct LocalState: Sendable {
             Hex.string(Chance.bits(), digits: 16)
             + Hex.string(Chance.bits(), digits: 16)
         try FileSystem.makeFolder(folder, mode: 0o700)
-        let temporary = "\(path).new"
+        let temporary = "\(path).\(token.prefix(16))"
         let file = try FileDescriptor(
             path: temporary,
             flags: O_WRONLY | O_CREAT | O_TRUNC,
@@ -35,8 +43,18 @@ package struct LocalState: Sendable {
         )
         try file.write(Array(token.utf8), at: 0)
         try file.synchronizeData()
-        try FileSystem.rename(temporary, to: path)
-        return token
+        do {
+            try FileSystem.renameExclusively(temporary, to: path)
+            return token
+        } catch  where error.number == EEXIST {
+            // Another replica of the database was first; or what is there is no token.
+            if let existing = try read(path), Hex.parse(existing.prefix(16), digits: 16) != nil {
+                try FileSystem.remove(temporary)
+                return existing
+            }
+            try FileSystem.rename(temporary, to: path)
+            return token
+        }
     }
 
     private func read(_ path: String) throws(SystemError) -> String? {

@@ -28,7 +28,7 @@ final class SnapshotJob {
         state: PinnedState,
         position: WALPosition,
         digest: DatabaseDigest,
-        wakeUp: WakeUp
+        signal: FollowerSignal
     ) throws {
         self.id = id
         self.header = header
@@ -37,7 +37,7 @@ final class SnapshotJob {
         self.position = position
         self.digest = digest
         txid = header.minTXID
-        channel = ChunkChannel(wakeUp: wakeUp)
+        channel = ChunkChannel(signal: signal)
         path =
             SegmentName(
                 kind: .snapshot,
@@ -57,7 +57,7 @@ final class SnapshotJob {
     }
 
     /// The same snapshot, from its beginning.
-    func again(wakeUp: WakeUp) throws -> SnapshotJob {
+    func again(signal: FollowerSignal) throws -> SnapshotJob {
         try SnapshotJob(
             id: id,
             header: header,
@@ -65,7 +65,7 @@ final class SnapshotJob {
             state: state,
             position: position,
             digest: digest,
-            wakeUp: wakeUp
+            signal: signal
         )
     }
 
@@ -113,7 +113,7 @@ extension Follower {
             state: state,
             position: position,
             digest: digest,
-            wakeUp: wakeUp
+            signal: signal
         )
         snapshot = job
         push(path: job.path, body: .stream(job.channel))
@@ -123,7 +123,7 @@ extension Follower {
 
     func restartSnapshot(_ id: Int) throws {
         guard let old = snapshot, old.id == id else { return }
-        let job = try old.again(wakeUp: wakeUp)
+        let job = try old.again(signal: signal)
         snapshot = job
         queue.push(
             UploadQueue.Item(

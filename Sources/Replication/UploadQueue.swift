@@ -28,10 +28,10 @@ final class UploadQueue: Sendable {
     }
 
     private let state = Mutex(State())
-    private let wakeUp: WakeUp
+    private let signal: FollowerSignal
 
-    /// `wakeUp` is raised when something has arrived or failed.
-    init(wakeUp: WakeUp) { self.wakeUp = wakeUp }
+    /// `signal` is raised when something has arrived or failed.
+    init(signal: FollowerSignal) { self.signal = signal }
 
     /// Bytes in memory that wait.
     var pendingBytes: Int { state.withLock { $0.pendingBytes } }
@@ -97,7 +97,7 @@ final class UploadQueue: Sendable {
             state.pendingBytes -= item.memoryByteCount
             state.durable = item.id
         }
-        wakeUp.raise()
+        signal.raise()
     }
 
     /// The first object was a stream and broke; nothing is taken until it was begun anew.
@@ -106,7 +106,7 @@ final class UploadQueue: Sendable {
             state.pending.removeFirst()
             state.failed = item.id
         }
-        wakeUp.raise()
+        signal.raise()
         while state.withLock({ $0.pending.first?.id != item.id && !$0.isClosed }) {
             try? await Pause.sleep(nanoseconds: 20 * Nanoseconds.millisecond)
             if Task.isCancelled { return }
@@ -132,10 +132,10 @@ final class ChunkChannel: Sendable {
     }
 
     private let state = Mutex(State())
-    private let wakeUp: WakeUp
+    private let signal: FollowerSignal
     private static let bytesMax = 4 * 1024 * 1024
 
-    init(wakeUp: WakeUp) { self.wakeUp = wakeUp }
+    init(signal: FollowerSignal) { self.signal = signal }
 
     /// True while the producer should go on.
     var hasRoom: Bool { state.withLock { $0.bytes < Self.bytesMax } }
@@ -181,7 +181,7 @@ final class ChunkChannel: Sendable {
             }
             if cancelled { throw CancellationError() }
             if let chunk {
-                wakeUp.raise()
+                signal.raise()
                 return chunk
             }
             if ended { return nil }

@@ -5,7 +5,7 @@ import Platform
 /// Sends what the queue holds to the store, in order, for as long as it takes.
 struct Uploader {
     let queue: UploadQueue
-    let store: any ObjectStore
+    let destination: Destination
     let log: ReplicationLog
 
     private static let pauseMin = 100 * Nanoseconds.millisecond
@@ -20,7 +20,7 @@ struct Uploader {
                 preconditionFailure("our own key is not valid: \(item.path)")
             }
             do throws(StoreError) {
-                try await store.put(key, body: Self.body(item.body), ifAbsent: false)
+                guard try await send(item, to: key) else { return }
                 queue.arrived(item)
                 pause = Self.pauseMin
             } catch {
@@ -30,6 +30,18 @@ struct Uploader {
                 pause = min(pause * 2, Self.pauseMax)
             }
         }
+    }
+
+    /// Sends an object when it is its turn; false when nobody wants it any more.
+    private func send(
+        _ item: UploadQueue.Item,
+        to key: ObjectKey
+    ) async throws(StoreError) -> Bool {
+        await destination.uploads.acquire()
+        defer { destination.uploads.release() }
+        if Task.isCancelled { return false }
+        try await destination.store.put(key, body: Self.body(item.body), ifAbsent: false)
+        return true
     }
 
     private static func body(_ body: UploadQueue.Item.Body) -> any ObjectBody {

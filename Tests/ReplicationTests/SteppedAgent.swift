@@ -13,8 +13,8 @@ final class SteppedAgent {
     let queue: UploadQueue
 
     init(path: String) throws {
-        let stop = try StopRequest()
-        queue = UploadQueue(wakeUp: stop.wakeUpFlag)
+        let signal = FollowerSignal(id: 0) {}
+        queue = UploadQueue(signal: signal)
         let start = FollowerStart(
             path: path,
             displayPath: path,
@@ -24,7 +24,7 @@ final class SteppedAgent {
             local: LocalState(databasePath: path),
             syncInterval: 0
         )
-        follower = try start.follower(tip: nil, queue: queue, stop: stop) { _, _, _ in }
+        follower = try start.follower(tip: nil, queue: queue, signal: signal) { _, _, _ in }
     }
 
     /// Ends the upload queue.

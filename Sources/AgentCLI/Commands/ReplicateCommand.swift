@@ -48,25 +48,25 @@ struct ReplicateCommand: AsyncParsableCommand {
     func run() async throws {
         let executor = ThreadExecutor(threads: 6)
         let store = try StoreFactory.open(url, executor: executor)
-        let stop = try StopRequest()
+        let stop = StopRequest()
         let signals = try SignalPipe(signals: [SIGTERM, SIGINT], secondExitCode: 130)
         var agent = Agent(
             databasePath: database,
-            store: store,
+            destination: Destination(store: store, name: url),
             stop: stop,
-            executor: executor,
-            version: Highwater.version,
+            host: try ReplicationHost(version: Highwater.version, executor: executor),
             log: LogLines(minimum: LogLines.levels[logLevel] ?? 1).function
         )
         agent.syncInterval = Int64(syncInterval * 1_000_000_000)
-        let descriptor = signals.descriptor.rawValue
+        let ended = try WakeUp()
+        let descriptors = (signals.descriptor.rawValue, ended.descriptor.rawValue)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: executor) {
-                try stop.requestOnSignal(descriptor)
+                if try SignalPipe.wait(descriptors.0, or: descriptors.1) { stop.request() }
             }
             let running = agent
             group.addTask(executorPreference: executor) {
-                defer { stop.request() }
+                defer { ended.raise() }
                 try await running.run()
             }
             for try await _ in group {}

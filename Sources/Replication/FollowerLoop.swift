@@ -1,0 +1,249 @@
+package import Platform
+import Synchronization
+
+/// A few threads that drive many followers by their rounds, none of which waits.
+///
+/// One thread at a time polls for file events and deadlines. When something has come it passes the
+/// poll on and does rounds itself, so that one event of one database needs no change of threads,
+/// and a round that takes long (a large transaction, a slow disk) holds up one thread and no other
+/// database. A follower is only ever in the hands of one thread.
+package final class FollowerLoop: Sendable {
+    struct State {
+        var followers: [Int: HostedFollower] = [:]
+        var ready: [HostedFollower] = []
+        var readyHead = 0
+        var deadlines = DeadlineHeap()
+        var isPolling = false
+        var pollUntil = MonotonicTime(nanoseconds: 0)
+        var idleThreads = 0
+        var nextID = 0
+    }
+
+    let state = Mutex(State())
+    let events: FileEvents
+    private let idle = Semaphore()
+    private let wakeUp: WakeUp
+
+    /// Without anything to wait for the poll is renewed after this.
+    private static let pollMax = 60 * Nanoseconds.second
+    /// A deadline this close is waited for by the thread that has the follower.
+    private static let napMax = 250 * Nanoseconds.microsecond
+
+    /// A loop with `threads` threads, which end with the process.
+    package init(threads: Int) throws(SystemError) {
+        precondition(threads > 1, "one thread polls while another works")
+        events = try FileEvents()
+        wakeUp = try WakeUp()
+        for _ in 0..<threads { WorkerThread.start { self.work() } }
+    }
+
+    // MARK: - Threads
+
+    private enum Action {
+        case run(HostedFollower, handsOver: Bool)
+        case poll(nanoseconds: Int64)
+        case sleep
+    }
+
+    private func work() -> Never {
+        while true {
+            switch state.withLock({ Self.nextAction(&$0) }) {
+            case .run(let hosted, let handsOver):
+                if handsOver { idle.signal() }
+                run(hosted)
+            case .poll(let nanoseconds): poll(nanoseconds)
+            case .sleep: idle.wait()
+            }
+        }
+    }
+
+    private static func nextAction(_ state: inout State) -> Action {
+        if let hosted = state.popReady() {
+            hosted.isQueued = false
+            hosted.isRunning = true
+            let handsOver = state.idleThreads > 0 && (!state.isPolling || state.hasReady)
+            if handsOver { state.idleThreads -= 1 }
+            return .run(hosted, handsOver: handsOver)
+        }
+        if !state.isPolling {
+            state.isPolling = true
+            let now = MonotonicTime.now
+            state.pollUntil = min(state.deadlines.first ?? now + pollMax, now + pollMax)
+            return .poll(nanoseconds: max(0, state.pollUntil - now))
+        }
+        state.idleThreads += 1
+        return .sleep
+    }
+
+    private func poll(_ nanoseconds: Int64) {
+        var found: [Int: WakeReason] = [:]
+        // What a look at the events cannot say is left to the safety polls.
+        if let ready = try? Readiness.wait(
+            events.notify.descriptor.rawValue,
+            wakeUp.descriptor.rawValue,
+            nanoseconds: nanoseconds
+        ) {
+            if ready.second { wakeUp.lower() }
+            if ready.first { found = (try? events.read()) ?? [:] }
+        }
+        let now = MonotonicTime.now
+        state.withLock { state in
+            state.isPolling = false
+            for (id, reason) in found {
+                if let hosted = state.followers[id] { state.enqueue(hosted, reason) }
+            }
+            while let hosted = state.deadlines.popDue(now) { state.enqueue(hosted, .deadline) }
+        }
+    }
+
+    /// Rounds of one follower until nothing is left to do for it, or others wait.
+    private func run(_ hosted: HostedFollower) {
+        while true {
+            let (reason, stopAt, syncs) = state.withLock { _ in hosted.takePending() }
+            let next: MonotonicTime?
+            do {
+                next = try hosted.round(reason, stopAt: stopAt, syncs: syncs)
+            } catch {
+                return end(hosted, .failure(error))
+            }
+            guard let next else { return end(hosted, .success(())) }
+            switch state.withLock({ Self.settle(hosted, until: next, &$0) }) {
+            case .again: continue
+            case .nap(let nanoseconds): try? Readiness.pause(nanoseconds: nanoseconds)
+            case .later(let isSooner):
+                if isSooner { wakeUp.raise() }
+                return
+            }
+        }
+    }
+
+    private enum Settlement {
+        case again
+        case nap(nanoseconds: Int64)
+        case later(isSoonerThanPoll: Bool)
+    }
+
+    /// What becomes of a follower after a round: it stays with its thread while nobody else waits
+    /// for one and there is something to do at once.
+    private static func settle(
+        _ hosted: HostedFollower,
+        until next: MonotonicTime,
+        _ state: inout State
+    ) -> Settlement {
+        let now = MonotonicTime.now
+        if next <= now { hosted.pending.insert(.deadline) }
+        let isDue = !hosted.pending.isEmpty
+        if !state.hasReady {
+            if isDue { return .again }
+            if next - now <= napMax {
+                hosted.pending.insert(.deadline)
+                return .nap(nanoseconds: next - now)
+            }
+        }
+        hosted.isRunning = false
+        if isDue {
+            state.enqueue(hosted, [])
+            return .later(isSoonerThanPoll: false)
+        }
+        // An entry that comes too early costs a look; one for each event would fill the heap.
+        if hosted.deadline.map({ next < $0 }) ?? true {
+            hosted.deadline = next
+            state.deadlines.push(hosted, at: next)
+        }
+        return .later(isSoonerThanPoll: state.isPolling && next < state.pollUntil)
+    }
+
+    private func end(_ hosted: HostedFollower, _ result: Result<Void, any Error>) {
+        state.withLock { state in
+            state.followers[hosted.id] = nil
+            hosted.isRunning = false
+            hosted.deadline = nil
+        }
+        events.unwatch(hosted.id)
+        hosted.finish(result)
+    }
+
+    // MARK: - Followers
+
+    /// A number for a follower that is about to be made.
+    func newSignal() -> FollowerSignal {
+        let id = state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        return FollowerSignal(id: id) { self.raise(id) }
+    }
+
+    /// Drives a follower until it ends: finished after a stop, or broken.
+    func follow(_ hosted: HostedFollower, stop: StopRequest) async throws {
+        // What cannot be watched is looked at more often.
+        do throws(SystemError) {
+            try events.watch(hosted.databasePath, for: hosted.id)
+        } catch {
+            hosted.watchFailed(error)
+        }
+        let key = stop.observe { self.finish(hosted, stop) }
+        defer { stop.forget(key) }
+        try await withCheckedThrowingContinuation { continuation in
+            hosted.completion = continuation
+            wake { state in
+                state.followers[hosted.id] = hosted
+                state.enqueue(hosted, [.wal, .signal])
+            }
+        }
+    }
+
+    private func finish(_ hosted: HostedFollower, _ stop: StopRequest) {
+        let time = stop.shutdownTime ?? hosted.shutdownTime
+        wake { state in
+            hosted.stopAt = MonotonicTime.now + time
+            if state.followers[hosted.id] != nil { state.enqueue(hosted, .signal) }
+        }
+    }
+
+    /// Wakes a follower up; one that is not here is left alone.
+    func raise(_ id: Int, _ reason: WakeReason = .signal) {
+        wake { state in
+            if let hosted = state.followers[id] { state.enqueue(hosted, reason) }
+        }
+    }
+
+    /// Changes the state, and sees to it that a thread takes note.
+    func wake(_ body: (inout State) -> Void) {
+        let (signals, interrupts) = state.withLock { state -> (Bool, Bool) in
+            let before = state.hasReady
+            body(&state)
+            guard state.hasReady, !before else { return (false, false) }
+            if state.idleThreads > 0 {
+                state.idleThreads -= 1
+                return (true, false)
+            }
+            return (false, state.isPolling)
+        }
+        if signals { idle.signal() }
+        if interrupts { wakeUp.raise() }
+    }
+}
+
+extension FollowerLoop.State {
+    var hasReady: Bool { readyHead < ready.count }
+
+    mutating func popReady() -> HostedFollower? {
+        guard hasReady else { return nil }
+        let hosted = ready[readyHead]
+        readyHead += 1
+        if readyHead == ready.count {
+            ready.removeAll(keepingCapacity: ready.count < 1024)
+            readyHead = 0
+        }
+        return hosted
+    }
+
+    /// Notes a reason, and queues the follower unless a thread has it, which will look again.
+    mutating func enqueue(_ hosted: HostedFollower, _ reason: WakeReason) {
+        hosted.pending.formUnion(reason)
+        guard !hosted.isQueued, !hosted.isRunning else { return }
+        hosted.isQueued = true
+        ready.append(hosted)
+    }
+}
