@@ -15,11 +15,25 @@ mkdir -p .build
 eval "export $(scripts/python.sh --print-environment)"
 export PYTHONDONTWRITEBYTECODE=1
 
+# Real S3 servers come up while the build runs. One that cannot be had is skipped with its reason.
+servers=(python3 Tests/S3Servers/servers.py)
+{ "${servers[@]}" python || true; "${servers[@]}" up; } >.build/servers.log 2>&1 &
+starting=$!
+stop_servers() {
+    kill "$starting" 2>/dev/null && wait "$starting"
+    "${servers[@]}" down
+}
+trap stop_servers EXIT
+
 step "lint and format check"
 make --no-print-directory lint
 
 step "build"
 "$swift" build --build-tests
+
+step "S3 servers"
+wait "$starting" || true
+cat .build/servers.log
 
 step "tests"
 filter=()

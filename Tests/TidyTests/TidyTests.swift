@@ -27,6 +27,7 @@ import Testing
                 under: "Tests/Oracle",
                 extensions: ["py"]
             ) + SourceTree.paths(under: "Benchmarks", extensions: ["py"])
+            + SourceTree.paths(under: "Tests/S3Servers", extensions: ["py"])
             + SourceTree.paths(under: "scripts", extensions: ["sh"])
         let texts =
             SourceTree.all.map { ($0.path, $0.lines) }
