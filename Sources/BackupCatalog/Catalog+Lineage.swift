@@ -77,7 +77,8 @@ extension Catalog {
         let logs = folder + SegmentName.folder(level: 0) + "/"
         let next = try await store.list(prefix: logs + parent.txid.next.description + "-")
         return next.contains { object in
-            SegmentName(path: String(object.key.path.dropFirst(folder.count)))?.kind == .log
+            SegmentName(path: String(object.key.path.dropFirst(folder.count)))?.kind.holdsCommits
+                == true
         }
     }
 }

@@ -75,19 +75,32 @@ package struct Catalog: Sendable {
         for object in try await store.list(prefix: folder) {
             let path = String(object.key.path.dropFirst(folder.count))
             if path == CatalogLayout.recordName { continue }
-            if path.hasPrefix(CatalogLayout.writersFolder + "/") { continue }
+            if let number = WriterClaim.number(path: path) {
+                list.claims.append(
+                    StoredClaim(number: number, key: object.key, modified: object.modified)
+                )
+                continue
+            }
             guard let name = SegmentName(path: path) else {
                 list.foreign.append(object)
                 continue
             }
-            let segment = StoredSegment(name: name, key: object.key, size: object.size)
+            let segment = StoredSegment(
+                name: name,
+                key: object.key,
+                size: object.size,
+                modified: object.modified
+            )
             switch name.kind {
-            case .log: list.logs.append(segment)
+            case .log, .pack: list.logs.append(segment)
+            case .level: list.levels.append(segment)
             case .snapshot: list.snapshots.append(segment)
-            case .pack, .level: list.unsupported.append(segment)
             }
         }
-        // Keys sort by first TXID, last TXID, time and writer already.
+        // Keys sort by level, first TXID, last TXID, time and writer already.
+        list.levels.sort {
+            ($0.name.minTXID, $0.name.maxTXID) < ($1.name.minTXID, $1.name.maxTXID)
+        }
         list.snapshots.sort {
             ($0.name.maxTXID, $0.name.minTXID) < ($1.name.maxTXID, $1.name.minTXID)
         }
@@ -103,11 +116,12 @@ package struct Catalog: Sendable {
         preferring writer: WriterTag? = nil
     ) async throws -> Timeline {
         let list = try await segments(of: generation.id)
-        return try await ChainResolver(
+        let resolver = try await ChainResolver(
             generation: generation,
             list: list,
             store: store,
             preferring: writer
-        ).resolve()
+        )
+        return try await resolver.resolve()
     }
 }

@@ -31,6 +31,11 @@ package struct CatalogLayout: Hashable, Sendable {
         try ObjectKey(checking: folder(of: generation) + Self.recordName, for: .get)
     }
 
+    /// The key of a generation's claim with that number.
+    package func claim(_ number: UInt64, of id: GenerationID) throws(StoreError) -> ObjectKey {
+        try ObjectKey(checking: folder(of: id) + WriterClaim.path(number: number), for: .put)
+    }
+
     /// The key of a segment.
     package func segment(
         _ name: SegmentName,

@@ -20,14 +20,13 @@ struct ChainResolver {
         list: SegmentList,
         store: any ObjectStore,
         preferring writer: WriterTag?
-    ) {
-        graph = SegmentGraph(list.logs, store: store, preferring: writer)
+    ) async throws {
+        graph = try await SegmentGraph(list.logs, store: store, preferring: writer)
         timeline = Timeline(generation: generation, list: list)
     }
 
     /// The generation's timeline.
     consuming func resolve() async throws -> Timeline {
-        try await graph.connect()
         try await addParentRun()
         for snapshot in timeline.list.snapshots {
             let (anchor, served) = (snapshot.name.minTXID, snapshot.name.maxTXID)
@@ -39,24 +38,50 @@ struct ChainResolver {
             }
             try await addRun(
                 from: anchor,
-                run: Run(snapshots: [snapshot], logs: [], first: served, beginsWithParent: false)
+                run: Run(snapshots: [snapshot], first: served, beginsWithParent: false)
             )
         }
-        let rest = graph.logs.indices.filter { !used.contains($0) }
-        for index in rest {
-            let name = graph.logs[index].name
+        sortOutRest()
+        addLevels()
+        timeline.duplicates = graph.duplicates
+        timeline.damaged =
+            graph.damagedPacks
+            + graph.damaged.sorted { $0.key < $1.key }.map { (graph.nodes[$0.key].segment, $0.value) }
+        return timeline
+    }
+
+    /// What no run uses: commits that are there twice, and commits that no base reaches.
+    private mutating func sortOutRest() {
+        var orphans: [StoredSegment] = []
+        for index in graph.nodes.indices where !used.contains(index) {
+            let name = graph.nodes[index].name
             let isCovered = timeline.runs.contains {
                 $0.contains(name.minTXID) && $0.contains(name.maxTXID)
             }
             if isCovered {
-                timeline.leftovers.append(graph.logs[index])
+                timeline.leftovers.append(graph.nodes[index].segment)
             } else {
-                timeline.orphans.append(graph.logs[index])
+                orphans.append(graph.nodes[index].segment)
             }
         }
-        timeline.damaged = graph.damaged.sorted { $0.key < $1.key }
-            .map { (graph.logs[$0.key], $0.value) }
-        return timeline
+        // A pack of which one member is used is not a leftover, whatever its other members are.
+        var seen = Set(timeline.runs.flatMap { $0.slices.map(\.segment) })
+        timeline.orphans = orphans.filter { seen.insert($0).inserted }
+        timeline.leftovers = timeline.leftovers.filter { seen.insert($0).inserted }
+    }
+
+    /// Gives each run the levels whose windows end in it.
+    ///
+    /// Beyond a fork nobody knows whose a level is; it is left out, and the log serves.
+    private mutating func addLevels() {
+        let fork = timeline.forks.map(\.after).min()
+        for level in timeline.list.levels {
+            let end = level.name.maxTXID
+            if let fork, end > fork { continue }
+            let index = timeline.runs.lastIndex { $0.first < end && end <= $0.last }
+            guard let index else { continue }
+            timeline.runs[index].levels.append(level)
+        }
     }
 
     /// The run that goes on from the parent's state without a snapshot of its own.
@@ -70,14 +95,14 @@ struct ChainResolver {
         }
         if let first = timeline.list.snapshots.first, first.name.minTXID <= parent.txid { return }
         guard !starts.isEmpty else { return }
-        let run = Run(snapshots: [], logs: [], first: parent.txid, beginsWithParent: true)
+        let run = Run(snapshots: [], first: parent.txid, beginsWithParent: true)
         try await addRun(starts: starts, anchor: parent.txid, run: run)
     }
 
     private mutating func addRun(from anchor: TXID, run: Run) async throws {
         let after = anchor.next
-        let starts = graph.logs.indices.filter { index in
-            let name = graph.logs[index].name
+        let starts = graph.nodes.indices.filter { index in
+            let name = graph.nodes[index].name
             return name.minTXID <= after && after <= name.maxTXID && !used.contains(index)
         }
         try await addRun(starts: starts, anchor: anchor, run: run)
@@ -90,16 +115,32 @@ struct ChainResolver {
             // Snapshots taken in slices need the log up to the state that they serve.
             guard graph.lastTXID(from: best) >= run.first else { return }
             used.formUnion(way)
-            run.logs = way.map { graph.logs[$0] }
+            run.slices = slices(of: way)
             try await sortOut(starts.filter { $0 != best }, after: anchor, from: best, way)
             for index in way {
                 guard let others = graph.others[index] else { continue }
-                try await sortOut(others, after: graph.logs[index].name.maxTXID, from: index, way)
+                try await sortOut(others, after: graph.nodes[index].name.maxTXID, from: index, way)
             }
         } else if run.first != anchor {
             return
         }
         timeline.runs.append(run)
+    }
+
+    /// The objects on a way, and which of their commits belong to it.
+    private func slices(of way: [Int]) -> [LogSlice] {
+        var slices: [LogSlice] = []
+        for index in way {
+            let node = graph.nodes[index]
+            let range = node.name.minTXID...node.name.maxTXID
+            if let last = slices.last, last.segment == node.segment {
+                let whole = last.txids.lowerBound...range.upperBound
+                slices[slices.count - 1] = LogSlice(segment: last.segment, txids: whole)
+            } else {
+                slices.append(LogSlice(segment: node.segment, txids: range))
+            }
+        }
+        return slices
     }
 
     /// Decides for each of `others` whether it is a leftover or the beginning of another history.
@@ -117,18 +158,18 @@ struct ChainResolver {
                 isFork = try await differs(end, isAlone: tree.count == 1, from: way)
             }
             used.formUnion(tree)
-            timeline.leftovers += tree.map { graph.logs[$0] }
+            timeline.leftovers += tree.map { graph.nodes[$0].segment }
             if isFork, !graph.isChosen(origin) {
-                let tips = [way.last ?? origin, graph.end[other]].map { graph.logs[$0] }
-                timeline.forks.append(Fork(after: txid, tips: tips))
+                let tips = [way.last ?? origin, graph.end[other]].map { graph.nodes[$0] }
+                timeline.forks.append(Fork(after: txid, tips: tips.map { ($0.segment, $0.name) }))
             }
         }
     }
 
     /// Whether the state at the end of segment `end` is not one that `way` passes through.
     private mutating func differs(_ end: Int, isAlone: Bool, from way: [Int]) async throws -> Bool {
-        let txid = graph.logs[end].name.maxTXID
-        guard let place = way.first(where: { graph.logs[$0].name.maxTXID >= txid }) else {
+        let txid = graph.nodes[end].name.maxTXID
+        guard let place = way.first(where: { graph.nodes[$0].name.maxTXID >= txid }) else {
             return true
         }
         let theirs = try await graph.footer(of: end)

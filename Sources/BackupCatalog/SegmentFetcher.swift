@@ -69,6 +69,51 @@ package struct SegmentFetcher: Sendable {
         }
     }
 
+    /// A pack's members: what its MEMBERS blocks say.
+    package func members(of layout: SegmentLayout) async throws -> [PackMember] {
+        let range = PackIndex.range(of: layout)
+        let bytes = try await bytes(in: range)
+        return try segment.naming { () throws(SegmentError) in
+            try PackIndex(layout: layout, bytes: bytes).members
+        }
+    }
+
+    /// A pack's members, in two requests for one of ordinary size: its header, and its end.
+    package func members() async throws -> [PackMember] {
+        try checkSize()
+        let header = try await header()
+        let length = min(segment.size, Self.endBytes)
+        let end = try await bytes(in: segment.size - length..<segment.size)
+        let footer = try decodeFooter(
+            Array(end.suffix(SegmentFooter.encodedSize)),
+            at: segment.size - UInt64(SegmentFooter.encodedSize)
+        )
+        let table = try segment.naming { () throws(SegmentError) in
+            try SegmentLayout.tableRange(header: header, footer: footer, fileSize: segment.size)
+        }
+        let start = segment.size - length
+        func part(_ range: Range<UInt64>) async throws -> [UInt8] {
+            guard range.lowerBound >= start else { return try await bytes(in: range) }
+            return Array(end[Int(range.lowerBound - start)..<Int(range.upperBound - start)])
+        }
+        let tableBytes = try await part(table)
+        let layout = try segment.naming { () throws(SegmentError) in
+            try SegmentLayout(
+                header: header,
+                footer: footer,
+                table: tableBytes,
+                fileSize: segment.size
+            )
+        }
+        let index = try await part(PackIndex.range(of: layout))
+        return try segment.naming { () throws(SegmentError) in
+            try PackIndex(layout: layout, bytes: index).members
+        }
+    }
+
+    /// How much of an object's end is fetched at once, in the hope that its index is in it.
+    private static let endBytes: UInt64 = 256 << 10
+
     private func checkSize() throws(CatalogError) {
         guard segment.size >= UInt64(SegmentHeader.encodedSize + SegmentFooter.encodedSize) else {
             throw damaged("the object is cut off: it has \(segment.size) bytes")

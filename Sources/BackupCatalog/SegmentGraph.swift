@@ -2,14 +2,19 @@ import Bytes
 import ObjectStorage
 import SegmentFormat
 
-/// The log segments of a generation and which of them go on from which.
+/// The log segments and packs of a generation and which of them go on from which.
 ///
 /// Where LIST leaves no doubt (one segment ends at a TXID, one begins at the next, the same writer
 /// tag on both) the names are believed; a restore reads every header anyway. Elsewhere the link in
-/// the header decides.
+/// the header decides. A pack's tag is its last member's, so what the same process wrote after it
+/// needs no request.
 struct SegmentGraph {
-    /// By first TXID, then last TXID, then writer.
-    let logs: [StoredSegment]
+    /// By first TXID, then last TXID, then time and writer.
+    let nodes: [ChainNode]
+    /// Objects whose commits a pack among the nodes holds, as the same log segments.
+    let duplicates: [StoredSegment]
+    /// Packs that could not be read.
+    let damagedPacks: [(segment: StoredSegment, error: any Error)]
     /// For each segment the one that goes on from it towards the greatest TXID.
     private(set) var following: [Int?]
     /// Where the way along `following` ends.
@@ -25,22 +30,34 @@ struct SegmentGraph {
     private let lastTXIDs: [TXID]
     private var headers: [Int: SegmentHeader] = [:]
     private var footers: [Int: SegmentFooter] = [:]
+    private var members: [StoredSegment: [PackMember]]
 
-    init(_ logs: [StoredSegment], store: any ObjectStore, preferring writer: WriterTag?) {
-        self.logs = logs
+    init(
+        _ logs: [StoredSegment],
+        store: any ObjectStore,
+        preferring writer: WriterTag?
+    ) async throws {
+        let sorted = try await ChainNodes(logs) { pack in
+            try await SegmentFetcher(pack, from: store).members()
+        }
+        nodes = sorted.nodes
+        duplicates = sorted.duplicates
+        damagedPacks = sorted.damaged
+        members = sorted.members
         self.store = store
         preferred = writer
-        following = Array(repeating: nil, count: logs.count)
-        end = Array(logs.indices)
-        isPreferred = logs.map { $0.name.writer == writer }
-        lastTXIDs = logs.map(\.name.maxTXID).sorted()
+        following = Array(repeating: nil, count: nodes.count)
+        end = Array(nodes.indices)
+        isPreferred = nodes.map { $0.name.writer == writer }
+        lastTXIDs = nodes.map(\.name.maxTXID).sorted()
+        try await connect()
     }
 
     /// Finds for every segment what goes on from it.
-    mutating func connect() async throws {
+    private mutating func connect() async throws {
         // What goes on from a segment begins later, so it has been looked at before.
-        for index in logs.indices.reversed() {
-            let candidates = beginning(at: logs[index].name.maxTXID.next)
+        for index in nodes.indices.reversed() {
+            let candidates = beginning(at: nodes[index].name.maxTXID.next)
             guard !candidates.isEmpty else { continue }
             var linked: [Int] = []
             for candidate in candidates {
@@ -58,8 +75,8 @@ struct SegmentGraph {
 
     /// The segments that begin with `txid`.
     func beginning(at txid: TXID) -> Range<Int> {
-        let start = logs.partitioningIndex { $0.name.minTXID >= txid }
-        let stop = logs.partitioningIndex { $0.name.minTXID > txid }
+        let start = nodes.partitioningIndex { $0.name.minTXID >= txid }
+        let stop = nodes.partitioningIndex { $0.name.minTXID > txid }
         return start..<stop
     }
 
@@ -81,7 +98,7 @@ struct SegmentGraph {
     }
 
     /// The last TXID on the way from a segment.
-    func lastTXID(from index: Int) -> TXID { logs[end[index]].name.maxTXID }
+    func lastTXID(from index: Int) -> TXID { nodes[end[index]].name.maxTXID }
 
     /// Whether the user has chosen the way from this segment.
     func isChosen(_ index: Int) -> Bool { preferred != nil && isPreferred[index] }
@@ -111,8 +128,8 @@ struct SegmentGraph {
 
     /// The header; nil when the object is damaged, which is remembered.
     mutating func header(of index: Int) async throws -> SegmentHeader? {
-        if let header = headers[index] { return header }
-        let fetcher = SegmentFetcher(logs[index], from: store)
+        if let header = nodes[index].member?.header ?? headers[index] { return header }
+        let fetcher = SegmentFetcher(nodes[index].segment, from: store)
         let header = try await unlessDamaged(index) { try await fetcher.header() }
         headers[index] = header
         return header
@@ -120,8 +137,8 @@ struct SegmentGraph {
 
     /// The footer; nil when the object is damaged, which is remembered.
     mutating func footer(of index: Int) async throws -> SegmentFooter? {
-        if let footer = footers[index] { return footer }
-        let fetcher = SegmentFetcher(logs[index], from: store)
+        if let footer = nodes[index].member?.footer ?? footers[index] { return footer }
+        let fetcher = SegmentFetcher(nodes[index].segment, from: store)
         let footer = try await unlessDamaged(index) { try await fetcher.footer() }
         footers[index] = footer
         return footer
@@ -129,8 +146,8 @@ struct SegmentGraph {
 
     /// The digest of the state at `txid`, which segment `index` holds; nil when nobody knows it.
     mutating func digest(at txid: TXID, in index: Int) async throws -> DatabaseDigest? {
-        if logs[index].name.maxTXID == txid { return try await footer(of: index)?.digestAfter }
-        let (scan, segment) = (CommitScan(store: store), logs[index])
+        if nodes[index].name.maxTXID == txid { return try await footer(of: index)?.digestAfter }
+        let (scan, segment) = (CommitScan(store: store), nodes[index].segment)
         return try await unlessDamaged(index) { try await scan.commit(txid, in: segment) }?.digest
     }
 
@@ -139,16 +156,28 @@ struct SegmentGraph {
         from index: Int,
         among count: Int
     ) async throws -> Bool {
-        let txid = logs[index].name.maxTXID
+        let txid = nodes[index].name.maxTXID
         let endingHere =
             lastTXIDs.partitioningIndex { $0 > txid } - lastTXIDs.partitioningIndex { $0 >= txid }
-        if count == 1, endingHere == 1, logs[candidate].name.writer == logs[index].name.writer {
+        if count == 1, endingHere == 1, nodes[candidate].name.writer == nodes[index].name.writer {
             return true
         }
-        guard let link = try await header(of: candidate)?.link,
-            let footer = try await footer(of: index)
-        else { return false }
-        return link == footer.checksum
+        // A member's link says what it follows in its own pack, without a request.
+        guard let link = try await header(of: candidate)?.link else { return false }
+        return try await link == checksum(of: index)
+    }
+
+    /// What the segment after this one is linked to: its checksum, or its last member's.
+    mutating func checksum(of index: Int) async throws -> SegmentChecksum? {
+        let node = nodes[index]
+        if node.member != nil || node.name.kind != .pack {
+            return try await footer(of: index)?.checksum
+        }
+        if let known = members[node.segment] { return known.last?.footer.checksum }
+        let fetcher = SegmentFetcher(node.segment, from: store)
+        let found = try await unlessDamaged(index) { try await fetcher.members() }
+        members[node.segment] = found
+        return found?.last?.footer.checksum
     }
 
     private mutating func unlessDamaged<T>(

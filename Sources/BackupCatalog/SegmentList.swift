@@ -32,31 +32,42 @@ package struct StoredSegment: Hashable, Sendable {
     package let key: ObjectKey
     /// Its length in bytes.
     package let size: UInt64
+    /// When it was stored, by the store's clock, if the store says so.
+    package let modified: Timestamp?
 
     /// A segment.
-    package init(name: SegmentName, key: ObjectKey, size: UInt64) {
+    package init(
+        name: SegmentName,
+        key: ObjectKey,
+        size: UInt64,
+        modified: Timestamp? = nil
+    ) {
         self.name = name
         self.key = key
         self.size = size
+        self.modified = modified
     }
 }
 
 /// The segments of a generation, as LIST tells.
 package struct SegmentList: Sendable {
-    /// Log segments by first TXID, then last TXID, then writer.
+    /// Log segments and packs, by first TXID, then last TXID, then time.
     package var logs: [StoredSegment] = []
+    /// Levels, by first TXID, then last TXID.
+    package var levels: [StoredSegment] = []
     /// Snapshots by the TXID whose state they serve.
     package var snapshots: [StoredSegment] = []
-    /// Levels and packs, which this version does not read.
-    package var unsupported: [StoredSegment] = []
+    /// The claims of those who wrote the generation, by number.
+    package var claims: [StoredClaim] = []
     /// Objects that are not ours. They are never touched.
     package var foreign: [ObjectInfo] = []
 
     /// The length of all segments in bytes.
-    package var byteCount: UInt64 {
-        (logs + snapshots + unsupported).reduce(0) { $0 &+ $1.size }
-    }
+    package var byteCount: UInt64 { all.reduce(0) { $0 &+ $1.size } }
+
+    /// Every segment: the log, levels, snapshots.
+    package var all: [StoredSegment] { logs + levels + snapshots }
 
     /// Whether there is no segment.
-    package var isEmpty: Bool { logs.isEmpty && snapshots.isEmpty && unsupported.isEmpty }
+    package var isEmpty: Bool { logs.isEmpty && snapshots.isEmpty && levels.isEmpty }
 }

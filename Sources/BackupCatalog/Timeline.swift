@@ -1,41 +1,65 @@
 package import Bytes
-import SegmentFormat
+package import SegmentFormat
+
+/// A log segment or pack, and which of its commits are to be used.
+package struct LogSlice: Hashable, Sendable {
+    /// The object.
+    package let segment: StoredSegment
+    /// The commits: all that it holds, unless another history goes on from within a pack.
+    package let txids: ClosedRange<TXID>
+
+    /// A slice.
+    package init(segment: StoredSegment, txids: ClosedRange<TXID>) {
+        self.segment = segment
+        self.txids = txids
+    }
+}
 
 /// An unbroken row of restorable states: a base, and the log segments that go on from it.
 package struct Run: Sendable {
     /// The snapshots that a restore may start from, by the TXID whose state they serve. The first
     /// one begins the run, unless the run begins with the parent's state.
     package var snapshots: [StoredSegment]
-    /// The log segments in order, each linked to the one before.
-    package var logs: [StoredSegment]
+    /// The log in order, each segment or pack linked to the one before.
+    package var slices: [LogSlice] = []
+    /// Levels whose windows end in the run, by first TXID, then last TXID: shortcuts. Each brings
+    /// any state from its `minTXID` − 1 on to its `maxTXID`.
+    package var levels: [StoredSegment] = []
     /// The first restorable state: the first snapshot's, or the one that the parent hands over.
     package var first: TXID
     /// Whether the state at `first` has to come from the parent generation.
     package var beginsWithParent: Bool
 
+    /// A run, without any log yet.
+    package init(snapshots: [StoredSegment], first: TXID, beginsWithParent: Bool) {
+        self.snapshots = snapshots
+        self.first = first
+        self.beginsWithParent = beginsWithParent
+    }
+
+    /// The objects of the log, log segments and packs.
+    package var logs: [StoredSegment] { slices.map(\.segment) }
+
     /// The last restorable state.
-    package var last: TXID { max(first, logs.last?.name.maxTXID ?? .zero) }
+    package var last: TXID { max(first, slices.last?.txids.upperBound ?? .zero) }
 
     /// When the first state was seen; nil when only the parent knows.
     package var firstTime: Timestamp? { beginsWithParent ? nil : snapshots.first?.name.time }
 
     /// When the last state was seen; nil when only the parent knows.
     package var lastTime: Timestamp? {
-        if let log = logs.last, log.name.maxTXID >= first { return log.name.time }
+        if let log = slices.last, log.txids.upperBound >= first { return log.segment.name.time }
         return firstTime
     }
 
     /// Whether the state at `txid` can be restored from this run.
     package func contains(_ txid: TXID) -> Bool { first <= txid && txid <= last }
 
-    /// The segment that holds `txid`, if a log segment does.
+    /// The log segment or pack that holds `txid`, if one does.
     package func log(holding txid: TXID) -> StoredSegment? {
-        var (low, high) = (0, logs.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if logs[middle].name.maxTXID < txid { low = middle + 1 } else { high = middle }
-        }
-        return low < logs.count && logs[low].name.minTXID <= txid ? logs[low] : nil
+        let index = slices.partitioningIndex { $0.txids.upperBound >= txid }
+        guard index < slices.count, slices[index].txids.contains(txid) else { return nil }
+        return slices[index].segment
     }
 }
 
@@ -43,8 +67,9 @@ package struct Run: Sendable {
 package struct Fork: Sendable {
     /// The last commit that they share.
     package let after: TXID
-    /// The last segment of each history; the one that goes further comes first.
-    package let tips: [StoredSegment]
+    /// The last segment of each history; the one that goes further comes first. The name is the
+    /// segment's own, or that of a member of a pack.
+    package let tips: [(segment: StoredSegment, name: SegmentName)]
 
     /// What to tell the user.
     package var message: String {
@@ -65,6 +90,9 @@ package struct Timeline: Sendable {
     package let list: SegmentList
     /// The rows of restorable states, in order; holes lie between them.
     package var runs: [Run] = []
+    /// Log segments and packs that a pack holds whole: maintenance has merged them, and not
+    /// deleted them yet.
+    package var duplicates: [StoredSegment] = []
     /// Log segments that repeat what the runs hold: sent again after an agent was killed.
     package var leftovers: [StoredSegment] = []
     /// Log segments that no base reaches: they lie beyond a hole, or before the first base.

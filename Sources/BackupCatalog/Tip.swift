@@ -43,34 +43,46 @@ extension Catalog {
         // The chain's last segment may be older than its newest base.
         let log = run.logs.last
         guard let last = log ?? run.snapshots.last else { return nil }
-        let footer = try await SegmentFetcher(last, from: store).footer()
+        let fetcher = SegmentFetcher(last, from: store)
+        let footer = try await fetcher.footer()
         return Tip(
             generation: generation,
             base: run.snapshots.last,
             isBaseConfirmed: true,
             lastTXID: run.last,
             footer: footer,
-            link: log == nil ? nil : footer.checksum,
+            link: log == nil ? nil : try await link(to: last, footer),
             orphan: timeline.firstOrphanBeyondEnd
         )
     }
 
+    /// What the log segment after `segment` has to be linked to.
+    private func link(
+        to segment: StoredSegment,
+        _ footer: SegmentFooter
+    ) async throws -> SegmentChecksum? {
+        guard segment.name.kind == .pack else { return footer.checksum }
+        let members = try await SegmentFetcher(segment, from: store).members()
+        return members.last?.footer.checksum
+    }
+
     private func unbasedTip(_ timeline: Timeline) async throws -> Tip? {
         guard let first = timeline.orphans.first else { return nil }
-        var graph = SegmentGraph(timeline.list.logs, store: store, preferring: nil)
-        try await graph.connect()
+        var graph = try await SegmentGraph(timeline.list.logs, store: store, preferring: nil)
         let starts = graph.beginning(at: first.name.minTXID)
         guard let best = graph.best(of: starts) else { return nil }
-        let last = graph.logs[graph.end[best]]
-        let footer = try await SegmentFetcher(last, from: store).footer()
+        let last = graph.nodes[graph.end[best]]
+        guard let footer = try await graph.footer(of: graph.end[best]) else { return nil }
         return Tip(
             generation: timeline.generation,
             base: nil,
             isBaseConfirmed: false,
             lastTXID: last.name.maxTXID,
             footer: footer,
-            link: footer.checksum,
-            orphan: graph.logs.last.flatMap { $0.name.minTXID > last.name.maxTXID ? $0 : nil }
+            link: try await graph.checksum(of: graph.end[best]),
+            orphan: graph.nodes.last.flatMap {
+                $0.name.minTXID > last.name.maxTXID ? $0.segment : nil
+            }
         )
     }
 }

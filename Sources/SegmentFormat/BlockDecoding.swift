@@ -2,7 +2,7 @@ import Bytes
 import PageHashing
 package import Zstandard
 
-/// The blocks of a log segment, decoded one by one.
+/// The blocks of a log segment or pack, decoded one by one; a pack's members are `PackIndex`.
 ///
 /// Blocks come from `SegmentLayout.blocks`, whose numbers are checked.
 package enum LogBlocks {
@@ -95,6 +95,72 @@ package enum SnapshotBlocks {
     ) throws(SegmentError) -> [UInt8] {
         var decompressor = Decompressor()
         return try decodeContent(bytes[...], entry, using: &decompressor)
+    }
+}
+
+/// The blocks of a level, decoded one by one.
+///
+/// Blocks come from `SegmentLayout.blocks`, whose numbers are checked.
+package enum LevelBlocks {
+    /// The records in the meta block `entry`, in page order: whole pages and removed ones.
+    ///
+    /// Of the content blocks' pages, the first belongs to the level's first whole page, and so on.
+    package static func decodeMeta(
+        _ bytes: ArraySlice<UInt8>,
+        _ entry: BlockEntry,
+        using decompressor: inout Decompressor
+    ) throws(SegmentError) -> [PageEntry] {
+        var entries: [PageEntry] = []
+        entries.reserveCapacity(Int(entry.count))
+        for record in try LogBlocks.decodeMeta(bytes, entry, using: &decompressor) {
+            guard case .page(let page) = record,
+                page.change == .whole || page.change == .removed(hasContent: false)
+            else {
+                throw SegmentError(
+                    .unsupported,
+                    at: entry.offset,
+                    "a level has a record that is neither a whole page nor a removed one"
+                )
+            }
+            entries.append(page)
+        }
+        guard entries.first.map({ UInt64($0.page.rawValue) }) == entry.first else {
+            throw SegmentError(
+                .inconsistent,
+                at: entry.offset,
+                "a block begins with another page than its entry says"
+            )
+        }
+        return entries
+    }
+
+    /// The pages in the content block `entry`, one after another.
+    package static func decodeContent(
+        _ bytes: ArraySlice<UInt8>,
+        _ entry: BlockEntry,
+        using decompressor: inout Decompressor
+    ) throws(SegmentError) -> [UInt8] {
+        try entry.content(of: bytes, as: .content, using: &decompressor)
+    }
+}
+
+/// The MEMBERS blocks of a pack.
+enum PackBlocks {
+    /// The members in `entry`.
+    static func decodeMembers(
+        _ bytes: ArraySlice<UInt8>,
+        _ entry: BlockEntry
+    ) throws(SegmentError) -> [PackMember] {
+        var decompressor = Decompressor()
+        let content = try entry.content(of: bytes, as: .members, using: &decompressor)
+        var fields = FieldReader(content[...], base: 0)
+        var members: [PackMember] = []
+        do throws(SegmentError) {
+            for _ in 0..<entry.count { members.append(try PackMember(decoding: &fields)) }
+        } catch {
+            throw SegmentError(error.code, at: entry.offset, "a pack's member: \(error.message)")
+        }
+        return members
     }
 }
 

@@ -1,18 +1,20 @@
 package import Bytes
 
-/// The two kinds of blocks.
+/// The kinds of blocks.
 package enum BlockKind: UInt8, Sendable {
-    /// Records (log) or page hashes (snapshot).
+    /// Records (log, pack, level) or page hashes (snapshot).
     case meta = 1
     /// Whole pages.
     case content = 2
+    /// Headers and footers of the log segments that a pack was made of.
+    case members = 3
 }
 
 /// One line of the block table: where a block lies and what it holds.
 package struct BlockEntry: Hashable, Sendable {
     /// What the block holds.
     package var kind: BlockKind
-    /// Records of a log's meta block; pages otherwise.
+    /// Records of a meta block (in a snapshot hashes), pages, or members.
     package var count: UInt32
     /// Where the block begins in the file, in bytes.
     package var offset: UInt64
@@ -24,10 +26,11 @@ package struct BlockEntry: Hashable, Sendable {
     package var checksum: UInt64
     /// What the block begins with.
     ///
-    /// Snapshot: the first page. Log: the ordinal (from 0) of the block's first record, or of its
-    /// first page, in its stream.
+    /// Snapshot and level: the first page. Log and pack: the ordinal (from 0) of the block's first
+    /// record, page or member, in its stream.
     package var first: UInt64
-    /// The slice of a snapshot; in a log the commit that the first record or page belongs to.
+    /// The slice of a snapshot; the end of a level's window; in a log or pack the commit that the
+    /// first record or page belongs to, or the first member's first one.
     package var txid: TXID
 
     /// Bytes of every entry.

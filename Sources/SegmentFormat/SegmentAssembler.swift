@@ -42,6 +42,16 @@ struct SegmentAssembler: ~Copyable {
         workspace.meta.removeAll(keepingCapacity: true)
     }
 
+    /// Compresses a pack's members, as many as a block holds.
+    mutating func writeMembers(
+        _ raw: [UInt8],
+        first: UInt64,
+        txid: TXID
+    ) throws(SegmentError) {
+        let count = raw.count / PackMember.encodedSize
+        try compress(raw, .members, count: count, first: first, txid: txid)
+    }
+
     private mutating func compress(
         _ raw: [UInt8],
         _ kind: BlockKind,
@@ -49,6 +59,31 @@ struct SegmentAssembler: ~Copyable {
         first: UInt64,
         txid: TXID
     ) throws(SegmentError) {
+        let frame = try self.frame(of: raw)
+        let entry = BlockEntry(
+            kind: kind,
+            count: UInt32(count),
+            offset: length,
+            storedLength: UInt32(frame.count),
+            rawLength: UInt32(raw.count),
+            checksum: Checksum64.of(frame),
+            first: first,
+            txid: txid
+        )
+        write(entry, frame)
+    }
+
+    /// Adds a block that is compressed already; the entry's offset is set to where it comes to lie.
+    mutating func write(_ entry: BlockEntry, _ stored: ArraySlice<UInt8>) {
+        precondition(stored.count == Int(entry.storedLength), "a block is as long as it says")
+        var entry = entry
+        entry.offset = length
+        blocks.append(entry)
+        emit(stored)
+    }
+
+    /// The zstd frame of `raw`, in the workspace's memory.
+    func frame(of raw: [UInt8]) throws(SegmentError) -> ArraySlice<UInt8> {
         workspace.reserveFrame(for: raw.count)
         let workspace = workspace
         let result: Result<Int, ZstandardError> = raw.withUnsafeBytes { source in
@@ -58,25 +93,10 @@ struct SegmentAssembler: ~Copyable {
                 }
             }
         }
-        let stored: Int
         switch result {
-        case .success(let length): stored = length
+        case .success(let stored): return workspace.frame[..<stored]
         case .failure(let error): throw SegmentError(.compression, at: length, error.message)
         }
-        let frame = workspace.frame[..<stored]
-        blocks.append(
-            BlockEntry(
-                kind: kind,
-                count: UInt32(count),
-                offset: length,
-                storedLength: UInt32(stored),
-                rawLength: UInt32(raw.count),
-                checksum: Checksum64.of(frame),
-                first: first,
-                txid: txid
-            )
-        )
-        emit(frame)
     }
 
     /// Writes the table and the footer.

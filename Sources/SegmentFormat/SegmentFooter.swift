@@ -23,9 +23,9 @@ package struct SegmentFooter: Hashable, Sendable {
     package var pageCountAfter: UInt32
     /// The place in the WAL after the last commit, when there is one.
     package var position: WALPosition?
-    /// How many commits a log segment holds; zero for snapshots.
+    /// How many commits a log segment or pack holds; zero for levels and snapshots.
     package var commitCount: UInt64
-    /// How many page records a log segment holds, or how many pages a snapshot.
+    /// How many page records a log segment, pack or level holds, or how many pages a snapshot.
     package var entryCount: UInt64
     /// XXH3-128 of the file up to this field: what the next segment's link names.
     package var checksum: SegmentChecksum

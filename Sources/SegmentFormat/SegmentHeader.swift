@@ -11,10 +11,10 @@ package struct SegmentHeader: Hashable, Sendable {
     package var pageSize: PageSize
     /// The first commit held; of a snapshot the TXID of its first slice.
     package var minTXID: TXID
-    /// The process that wrote the segment.
+    /// The process that wrote the segment; of a pack the one that wrote its last member.
     package var writer: WriterTag
     /// The checksum of the log segment that ends at `minTXID` − 1; nil for the first log segment
-    /// after its generation's base, and for snapshots.
+    /// after its generation's base, for levels and for snapshots. A pack has its first member's.
     package var link: SegmentChecksum?
     /// The digest of the state at `minTXID` − 1, when known; nil for snapshots.
     package var digestBefore: DatabaseDigest?
@@ -155,5 +155,8 @@ package struct SegmentHeader: Hashable, Sendable {
         }
         guard kind != .snapshot || (link == nil && digestBefore == nil && pageCountBefore == 0)
         else { throw SegmentError(code, at: 32, "a snapshot has no state before it") }
+        guard kind != .level || (link == nil && digestBefore != nil) else {
+            throw SegmentError(code, at: 32, "a level has a digest before it, and no link")
+        }
     }
 }

@@ -2,9 +2,9 @@
 package enum SegmentKind: UInt8, Sendable {
     /// Commits, each apart, pages as deltas.
     case log = 1
-    /// Many log segments merged. Reserved: format version 1 does not define its bytes.
+    /// Many log segments merged: the commits of all of them, and what each one's ends said.
     case pack = 2
-    /// The pages that changed in a window. Reserved: format version 1 does not define its bytes.
+    /// The pages that changed in a window, each once, as they were at its end.
     case level = 3
     /// Every page.
     case snapshot = 4
@@ -29,6 +29,9 @@ package enum SegmentKind: UInt8, Sendable {
         default: return nil
         }
     }
+
+    /// Whether the kind holds commits one by one: logs and packs.
+    package var holdsCommits: Bool { self == .log || self == .pack }
 
     /// The levels at which the kind may stand.
     var levels: ClosedRange<UInt8> {

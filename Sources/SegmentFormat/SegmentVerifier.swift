@@ -23,9 +23,12 @@ package enum SegmentVerifier {
         }
         try checkWhole(bytes, layout.footer)
         var decompressor = Decompressor()
-        if layout.header.kind == .snapshot {
-            try verifySnapshot(bytes, layout, &decompressor)
-        } else {
+        switch layout.header.kind {
+        case .snapshot: try verifySnapshot(bytes, layout, &decompressor)
+        case .level: try verifyLevel(bytes, layout, &decompressor)
+        case .log: try verifyLog(bytes, layout, &decompressor)
+        case .pack:
+            try verifyMembers(bytes, layout)
             try verifyLog(bytes, layout, &decompressor)
         }
         return layout
@@ -112,13 +115,14 @@ package enum SegmentVerifier {
 
 extension BlockEntry {
     /// The block's bytes in a whole segment; the layout says that they are there.
-    fileprivate func of(_ segment: [UInt8]) -> ArraySlice<UInt8> {
+    func of(_ segment: [UInt8]) -> ArraySlice<UInt8> {
         segment[Int(range.lowerBound)..<Int(range.upperBound)]
     }
 }
 
 extension [UInt8] {
-    fileprivate func hash(page: PageNumber, at index: Int, size: PageSize) -> PageHash {
+    /// The hash of the page that is `index` pages into these bytes.
+    func hash(page: PageNumber, at index: Int, size: PageSize) -> PageHash {
         withUnsafeBytes { bytes in
             let start = index * size.bytes
             return PageHasher.hash(

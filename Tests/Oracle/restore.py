@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Restores a database from a Highwater store. Written from docs/FORMAT.md alone.
 
-    restore.py STORE_FOLDER OUT [--txid HEX] [--generation ID]
+    restore.py STORE_FOLDER OUT [--txid HEX] [--generation ID] [--levels]
 
 Shares no code with highwater and needs two packages: zstandard and xxhash. Every checksum, hash and
 digest that the format has is verified on the way. Exit status: 0 restored, 1 damaged or impossible,
@@ -20,14 +20,15 @@ import xxhash
 import zstandard
 
 FORMAT = "highwater-1"
-LOG, SNAPSHOT = 1, 4
-META, CONTENT = 1, 2
+LOG, PACK, LEVEL, SNAPSHOT = 1, 2, 3, 4
+EXTENSION = {LOG: "log", PACK: "pack", LEVEL: "level", SNAPSHOT: "snapshot"}
+META, CONTENT, MEMBERS = 1, 2, 3
 WHOLE, XOR, REMOVED_KEPT, REMOVED, COMMIT = 1, 2, 3, 4, 16
 MASK128 = (1 << 128) - 1
 MASK64 = (1 << 64) - 1
 MAX_TXID = (1 << 63) - 1
 NAME = re.compile(
-    r"^([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{12})-([0-9a-f]{16})\.(log|snapshot)$"
+    r"^([0-9a-f]{16})-([0-9a-f]{16})-([0-9a-f]{12})-([0-9a-f]{16})\.(log|pack|level|snapshot)$"
 )
 GENERATION = re.compile(r"^[0-9]{8}T[0-9]{9}Z-[0-9a-fA-F]{8}$")
 
@@ -96,12 +97,16 @@ class Segment:
         self.path = path
         self.where = os.path.join(*path.split(os.sep)[-2:])
         with open(path, "rb") as file:
-            self.data = file.read()
+            self.parse(file.read(), generation)
+        self.check_name()
+
+    def parse(self, data, generation):
+        self.data = data
         need(len(self.data) >= 288, f"{self.where}: too short for a segment")
         self.read_header(self.data[:144], generation)
         self.read_footer(self.data[-144:])
         self.read_table()
-        self.check_name()
+        self.members = self.read_members(generation) if self.kind == PACK else [self]
 
     def read_header(self, header, generation):
         w = self.where
@@ -118,8 +123,9 @@ class Segment:
         need(flags & ~3 == 0, f"{w}: unknown header flags")
         need(header[100:136] == bytes(36), f"{w}: reserved header bytes in use")
         need(header[72:100] == generation.encode(), f"{w}: belongs to another generation")
-        need(self.kind in (LOG, SNAPSHOT), f"{w}: unknown kind {self.kind}")
-        need(self.level == {LOG: 0, SNAPSHOT: 255}[self.kind], f"{w}: wrong level")
+        need(self.kind in EXTENSION, f"{w}: unknown kind {self.kind}")
+        levels = {LOG: (0, 0), PACK: (0, 0), LEVEL: (1, 254), SNAPSHOT: (255, 255)}[self.kind]
+        need(levels[0] <= self.level <= levels[1], f"{w}: wrong level")
         size = self.page_size
         need(512 <= size <= 65536 and size & (size - 1) == 0, f"{w}: impossible page size")
         self.digest_before = digest if flags & 1 else None
@@ -130,6 +136,7 @@ class Segment:
             need(flags == 0 and self.count_before == 0, f"{w}: a snapshot has nothing before it")
         else:
             need(self.min >= 1, f"{w}: TXID zero names no commit")
+        need(self.kind != LEVEL or flags == 1, f"{w}: a level has a digest before it, and no link")
 
     def read_footer(self, footer):
         w = self.where
@@ -150,8 +157,10 @@ class Segment:
         need(hash128(self.data[:-32]) == self.checksum, f"{w}: segment damaged")
         need(self.min <= self.max <= MAX_TXID, f"{w}: impossible TXIDs")
         need(0 <= self.first_time < 1 << 48 and 0 <= self.last_time < 1 << 48, f"{w}: times")
-        if self.kind == LOG:
+        if self.kind in (LOG, PACK):
             need(self.commits == self.max - self.min + 1, f"{w}: commits do not fill the TXIDs")
+        elif self.kind == LEVEL:
+            need(self.commits == 0 and flags & 1, f"{w}: a level has no commits, but a digest")
         else:
             expected = self.count_after - (self.count_after >= lock_page(self.page_size))
             need(self.commits == 0 and self.entries == expected, f"{w}: pages are missing")
@@ -163,40 +172,62 @@ class Segment:
         need(self.table_offset + self.table_length + 144 == len(self.data), f"{w}: table place")
         table = self.data[self.table_offset:-144]
         need(hash64(table) == self.table_checksum, f"{w}: block table damaged")
-        self.blocks, place, seen, low = [], 144, {META: 0, CONTENT: 0}, {META: 0, CONTENT: 0}
+        self.blocks, place = [], 144
+        seen = {META: 0, CONTENT: 0, MEMBERS: 0}
+        low, pages = dict(seen), dict(seen)
         for index in range(self.block_count):
             fields = struct.unpack_from("<BBHIQIIQQQ", table, 48 * index)
             need(fields[1] == 0 and fields[2] == 0, f"{w}: reserved table bytes in use")
             block = Block(fields[0], *fields[3:])
             need(block.kind in seen and block.count > 0, f"{w}: unknown or empty block")
+            need(block.kind != MEMBERS or self.kind == PACK, f"{w}: members outside of a pack")
+            need(block.kind == MEMBERS or not seen[MEMBERS], f"{w}: members are not last")
+            need(self.kind != LEVEL or block.kind == META or not seen[META], f"{w}: index not last")
             need(block.offset == place, f"{w}: gap between blocks")
             place += block.stored
             self.check_sizes(block)
             first = seen[block.kind]
             if self.kind == SNAPSHOT:
                 first += 1 if first + 1 < lock_page(self.page_size) else 2
-            need(block.first == first, f"{w}: blocks out of order")
+            if self.kind == LEVEL:
+                need(block.first > pages[block.kind], f"{w}: blocks out of order")
+                pages[block.kind] = block.first + block.count - 1
+                need(block.txid == self.max, f"{w}: a level's block is of another TXID")
+            else:
+                need(block.first == first, f"{w}: blocks out of order")
             need(self.min <= block.txid <= self.max, f"{w}: block outside of the TXIDs")
             need(block.txid >= low[block.kind], f"{w}: blocks' TXIDs run backwards")
-            need(self.kind == LOG or low[block.kind] or block.txid == self.min, f"{w}: first slice")
+            need(self.kind != SNAPSHOT or low[block.kind] or block.txid == self.min,
+                 f"{w}: first slice")
             low[block.kind] = block.txid
             seen[block.kind] += block.count
             self.blocks.append(block)
         need(place == self.table_offset, f"{w}: bytes before the block table")
-        if self.kind == LOG:
+        self.check_sums(seen, low)
+
+    def check_sums(self, seen, low):
+        w = self.where
+        need((seen[MEMBERS] > 0) == (self.kind == PACK), f"{w}: members")
+        if self.kind in (LOG, PACK):
             need(seen[META] == self.commits + self.entries, f"{w}: record count")
             need(seen[CONTENT] <= self.entries, f"{w}: content count")
+        elif self.kind == LEVEL:
+            need(seen[META] == self.entries, f"{w}: record count")
         else:
             need(seen[META] == seen[CONTENT] == self.entries, f"{w}: page count")
-            ends = set(low.values()) if self.blocks else {self.min}
+            ends = {low[META], low[CONTENT]} if self.blocks else {self.min}
             need(ends == {self.max}, f"{w}: last slice")
 
     def check_sizes(self, block):
         fits = block.raw <= (1 << 20 if block.kind == CONTENT else 1 << 16)
         if block.kind == CONTENT:
             fits = fits and block.raw == block.count * self.page_size
+        elif block.kind == MEMBERS:
+            fits = fits and block.raw == block.count * 288
         elif self.kind == SNAPSHOT:
             fits = fits and block.raw == block.count * 8
+        elif self.kind == LEVEL:
+            fits = fits and block.raw == block.count * 24
         else:
             fits = fits and block.count * 24 <= block.raw <= block.count * 56
         fits = fits and block.stored <= block.raw + block.raw // 128 + 512
@@ -204,8 +235,7 @@ class Segment:
 
     def check_name(self):
         name = "%016x-%016x-%012x-%016x.%s" % (
-            self.min, self.max, self.last_time, self.writer,
-            {LOG: "log", SNAPSHOT: "snapshot"}[self.kind],
+            self.min, self.max, self.last_time, self.writer, EXTENSION[self.kind],
         )
         expected = os.path.join("%02x" % self.level, name)
         need(self.where == expected, f"{self.where}: the name does not fit the content")
@@ -224,6 +254,85 @@ class Segment:
 
     def stream(self, kind):
         return b"".join(self.raw(block) for block in self.blocks if block.kind == kind)
+
+    def read_members(self, generation):
+        """The log segments that the pack was made of, each put together again (§13)."""
+        w, ends, members = self.where, self.stream(MEMBERS), []
+        blocks = [block for block in self.blocks if block.kind != MEMBERS]
+        firsts = {block.first: block.txid for block in self.blocks if block.kind == MEMBERS}
+        for start in range(0, len(ends), 288):
+            header, footer = ends[start:start + 144], ends[start + 144:start + 288]
+            count = struct.unpack_from("<I", footer, 12)[0]
+            own, blocks, place = blocks[:count], blocks[count:], 144
+            need(len(own) == count, f"{w}: blocks are missing")
+            body, table, base = b"", b"", {}
+            for block in own:
+                first = block.first - base.setdefault(block.kind, block.first)
+                body += self.data[block.offset:block.offset + block.stored]
+                table += struct.pack("<B3xIQIIQQQ", block.kind, block.count, place, block.stored,
+                                     block.raw, block.checksum, first, block.txid)
+                place += block.stored
+            member = Segment.__new__(Segment)
+            member.path, member.where = self.path, f"{w}, member {len(members)}"
+            member.parse(header + body + table + footer, generation)
+            need(member.kind == LOG and member.page_size == self.page_size, f"{w}: not a member")
+            need(firsts.get(len(members), member.min) == member.min, f"{w}: block TXID")
+            if members:
+                last = members[-1]
+                need(member.link == last.checksum and member.min == last.max + 1
+                     and member.count_before == last.count_after, f"{w}: members do not follow")
+                need(None in (member.digest_before, last.digest_after)
+                     or member.digest_before == last.digest_after, f"{w}: members' digests")
+            members.append(member)
+        first, last = members[0], members[-1]
+        need(not blocks, f"{w}: blocks are left over")
+        need((self.min, self.link, self.digest_before, self.count_before, self.first_time)
+             == (first.min, first.link, first.digest_before, first.count_before, first.first_time),
+             f"{w}: not as its first member")
+        need((self.max, self.writer, self.digest_after, self.count_after, self.last_time)
+             == (last.max, last.writer, last.digest_after, last.count_after, last.last_time),
+             f"{w}: not as its last member")
+        need(self.commits == sum(m.commits for m in members)
+             and self.entries == sum(m.entries for m in members), f"{w}: counts")
+        return members
+
+    def level_pages(self):
+        """(page, low hash before or None, content or None) of a level, all checked (§14)."""
+        w, size = self.where, self.page_size
+        meta, content = self.stream(META), self.stream(CONTENT)
+        before, after = self.count_before, self.count_after
+        starts = {CONTENT: set(), META: set()}
+        for block in self.blocks:
+            starts[block.kind].add(block.first)
+        result, taken, last, difference = [], 0, 0, 0
+        new, gone = set(), set()
+        for place in range(0, len(meta), 24):
+            code, flags, rest, page, pre, post = struct.unpack_from("<BBHIQQ", meta, place)
+            need(code in (WHOLE, REMOVED) and rest == 0 and flags in (1, 2), f"{w}: record")
+            need(last < page <= max(before, after) and page != lock_page(size), f"{w}: page order")
+            need((flags == 2) == (page > before) and (flags == 1 or pre == 0), f"{w}: new flag")
+            need((code == REMOVED) == (page > after), f"{w}: page {page} is there, or is not")
+            starts[META].discard(page)
+            body = None
+            if code == WHOLE:
+                body = content[taken:taken + size]
+                need(len(body) == size, f"{w}: content is missing")
+                need(hash128(body, page) & MASK64 == post, f"{w}: page {page} is not what it was")
+                starts[CONTENT].discard(page)
+                taken += size
+            else:
+                need(post == 0, f"{w}: hash of a removed page")
+            (new if flags == 2 else gone if code == REMOVED else set()).add(page)
+            result.append((page, pre if flags == 1 else None, body))
+            difference += post - pre
+            last = page
+        lock = {lock_page(size)}
+        need(taken == len(content) and not any(starts.values()), f"{w}: blocks and records")
+        need(new == set(range(before + 1, after + 1)) - lock, f"{w}: a new page is missing")
+        need(gone == set(range(after + 1, before + 1)) - lock, f"{w}: a removed page is missing")
+        need((self.digest_after - self.digest_before - difference) & MASK64 == 0,
+             f"{w}: the pages do not account for the difference of the digests")
+        return result
 
     def snapshot_pages(self):
         """(page, TXID of its slice, content) of every page, hashes checked."""
@@ -323,7 +432,9 @@ class Generation:
         parent = self.record.get("parent")
         self.parent = (parent["generation"], int(parent["txid"], 16)) if parent else None
         self.snapshots = self.names("ff", "snapshot")
-        self.logs = self.names("00", "log")
+        self.logs = sorted(self.names("00", "log") + self.names("00", "pack"))
+        self.levels = [level for number in range(1, 255)
+                       for level in self.names("%02x" % number, "level")]
         self.opened = {}
 
     def names(self, level, extension):
@@ -345,8 +456,11 @@ class Generation:
 
     def chains(self, base, target):
         """Every chain of log segments from the state at `base` to `target` (None: its end)."""
-        segments = [self.open(path) for low, high, path in self.logs if high > base]
-        by_checksum = {segment.checksum: segment for segment in segments}
+        members = [member for low, high, path in self.logs if high > base
+                   for member in self.open(path).members]
+        # What is in a pack and still there as an object of its own is the same segment.
+        by_checksum = {member.checksum: member for member in members if member.max > base}
+        segments = list(by_checksum.values())
         has_next = set()
         for segment in segments:
             before = by_checksum.get(segment.link)
@@ -447,6 +561,20 @@ class Database:
             self.count = commit.page_count
             self.check(commit.digest, where)
 
+    def apply_level(self, level):
+        w = level.where
+        for page, pre, content in level.level_pages():
+            old = self.pages.get(page)
+            if level.min == self.txid + 1:
+                need((old is None) == (pre is None), f"{w}: page {page} is new, or is not")
+                need(pre is None or hash128(old, page) & MASK64 == pre, f"{w}: page {page} before")
+            self.put(page, content)
+        self.count, self.txid, self.base = level.count_after, level.max, level.max
+        self.as_of = {}
+        for page in [page for page in self.pages if page > self.count]:
+            self.put(page, None)
+        self.check(level.digest_after, w)
+
     def change(self, record, where):
         code, page, pre, is_new, post, content = record
         old = self.pages.get(page)
@@ -480,7 +608,18 @@ def xor(a, b):
     return value.to_bytes(len(a), "little")
 
 
-def restore(generations, name, target):
+def take_levels(database, generation, end):
+    """Applies the levels that lead furthest, up to `end`."""
+    while True:
+        start = max(database.txid, database.base)
+        fitting = [(high, path) for low, high, path in generation.levels
+                   if low - 1 <= database.txid and start < high <= end]
+        if not fitting:
+            return
+        database.apply_level(generation.open(max(fitting)[1]))
+
+
+def restore(generations, name, target, levels=False):
     """The database at `target`, or as far as the generation's gap-free chain goes."""
     need(name in generations, f"generation {name} is not in the store")
     generation = generations[name]
@@ -492,12 +631,15 @@ def restore(generations, name, target):
     elif generation.parent:
         parent, at = generation.parent
         limit = at if target is None else min(at, target)
-        database = restore(generations, parent, limit)
+        database = restore(generations, parent, limit, levels)
         need(database.page_size == generation.page_size, f"{name}: page size changed")
         database.as_of, database.base = {}, database.txid
         chain = generation.chain(at, target)
     else:
         raise NotFound(f"generation {name} has no snapshot at or before the target")
+    if levels:
+        end = max([database.txid] + [segment.max for segment in chain])
+        take_levels(database, generation, end if target is None else min(end, target))
     for segment in chain:
         if segment.min == database.txid + 1 and database.txid >= database.base:
             need(segment.count_before == database.count, f"{segment.where}: page count before")
@@ -518,6 +660,7 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--txid", type=lambda text: int(text, 16))
     parser.add_argument("--generation")
+    parser.add_argument("--levels", action="store_true", help="use levels where there are any")
     options = parser.parse_args()
     root = os.path.join(options.store, FORMAT)
     names = sorted(os.listdir(root)) if os.path.isdir(root) else []
@@ -538,7 +681,7 @@ def main():
         while generations[name].parent and options.txid <= generations[name].parent[1]:
             name = generations[name].parent[0]
             need(name in generations, f"generation {name} is not in the store")
-    database = restore(generations, name, options.txid)
+    database = restore(generations, name, options.txid, options.levels)
     database.write(options.out)
     print(f"{name} {database.txid:016x} {database.count} pages"
           f" digest {database.digest:032x}")

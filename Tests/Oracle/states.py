@@ -12,7 +12,7 @@ import xxhash
 import zstandard
 
 HEADER, FOOTER, BLOCK = 144, 144, 48
-META, CONTENT = 1, 2
+META, CONTENT, MEMBERS = 1, 2, 3
 WHOLE, XOR, REMOVED, REMOVED_BARE, COMMIT = 1, 2, 3, 4, 16
 LOW = (1 << 64) - 1
 ALL = (1 << 128) - 1
@@ -67,21 +67,28 @@ def read_segment(path):
     need(len(data) >= HEADER + FOOTER, path, "too short")
     head, foot = data[:HEADER], data[-FOOTER:]
     need(head[:8] == b"HWsegm\x1a\n" and foot[136:] == b"HWend\x1a\n\0", path, "magic")
-    version, _, _, page_size, low, _ = struct.unpack_from("<HBBIQQ", head, 8)
+    (version,) = struct.unpack_from("<H", head, 8)
     need(version == 1, path, f"version {version}")
-    (flags,) = struct.unpack_from("<I", head, 68)
     (check,) = struct.unpack_from("<Q", head, 136)
     need(xxhash.xxh3_64_intdigest(head[:136]) == check, path, "header checksum")
     (check,) = struct.unpack_from("<Q", foot, 128)
     need(xxhash.xxh3_64_intdigest(foot[:128]) == check, path, "footer checksum")
-    offset, length, count, check, high = struct.unpack_from("<QIIQQ", foot, 0)
+    offset, length, count, check = struct.unpack_from("<QIIQ", foot, 0)
     table = data[offset : offset + length]
     need(xxhash.xxh3_64_intdigest(table) == check, path, "block table checksum")
     need(length == count * BLOCK, path, "block table length")
     blocks = [struct.unpack_from("<B3xIQIIQQQ", table, n * BLOCK) for n in range(count)]
-    count_after, foot_flags = struct.unpack_from("<II", foot, 64)
     whole = xxhash.xxh3_128_intdigest(data[: len(data) - FOOTER + 112])
     need(whole == int.from_bytes(foot[112:128], "little"), path, "segment checksum")
+    return segment_of(path, head, foot, blocks, data)
+
+
+def segment_of(path, head, foot, blocks, data):
+    """A segment from its header and footer; `blocks` may lie anywhere in `data`."""
+    page_size, low = struct.unpack_from("<IQ", head, 12)
+    (high,) = struct.unpack_from("<Q", foot, 24)
+    (flags,) = struct.unpack_from("<I", head, 68)
+    count_after, foot_flags = struct.unpack_from("<II", foot, 64)
     return Segment(
         path, page_size, low, high,
         head[32:48] if flags & 2 else None,
@@ -91,6 +98,35 @@ def read_segment(path):
         int.from_bytes(foot[48:64], "little") if foot_flags & 1 else None,
         foot[112:128], blocks, data,
     )
+
+
+def members_of(pack):
+    """The log segments in a pack (§13), each with its own blocks."""
+    ends, result = pack.stream(MEMBERS), []
+    blocks = [block for block in pack.blocks if block[0] != MEMBERS]
+    for start in range(0, len(ends), HEADER + FOOTER):
+        head = ends[start : start + HEADER]
+        foot = ends[start + HEADER : start + HEADER + FOOTER]
+        (count,) = struct.unpack_from("<I", foot, 12)
+        need(head[10] == 1 and len(blocks) >= count, pack.path, "member")
+        result.append(segment_of(pack.path, head, foot, blocks[:count], pack.data))
+        blocks = blocks[count:]
+    need(not blocks and result[-1].high == pack.high, pack.path, "members do not fill the pack")
+    return result
+
+
+def level_pages(level):
+    """(page number, low hash before or None, page or None) of a level (§14)."""
+    meta, content, position = level.stream(META), level.stream(CONTENT), 0
+    for place in range(0, len(meta), 24):
+        kind, flags, _, number, pre, _ = struct.unpack_from("<BBHIQQ", meta, place)
+        need(kind in (WHOLE, REMOVED_BARE), level.path, "record type")
+        page = None
+        if kind == WHOLE:
+            page = content[position : position + level.page_size]
+            position += level.page_size
+        yield number, pre if flags & 1 else None, page
+    need(position == len(content), level.path, "content is left over")
 
 
 class State:
@@ -221,6 +257,37 @@ def commits_of(segment):
     need(not records, segment.path, "page records without a commit")
 
 
+class Levels:
+    """The levels of a generation, compared with what the log says at both ends."""
+
+    def __init__(self, root):
+        self.starts, self.ends = {}, {}
+        for level in range(1, 255):
+            folder = os.path.join(root, f"{level:02x}")
+            for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+                if name.endswith(".level"):
+                    segment = read_segment(os.path.join(folder, name))
+                    self.starts.setdefault(segment.low - 1, []).append(segment)
+
+    def compare(self, state, txid):
+        for level, before in self.ends.pop(txid, []):
+            pages = before + [None] * (level.count_after - len(before))
+            for number, pre, page in level_pages(level):
+                old = pages[number - 1]
+                need((pre is None) == (old is None), level.path, f"page {number} is new or not")
+                need(pre is None or hash_of(old, number) & LOW == pre, level.path, "hash before")
+                pages[number - 1] = page
+            del pages[level.count_after :]
+            if level.count_after >= state.lock_page:
+                pages[state.lock_page - 1] = state.zero
+            need(pages == state.pages, level.path, "the pages are not those at its end")
+            need(level.digest_after == state.digest, level.path, "digest after")
+        for level in self.starts.pop(txid, []):
+            need(level.count_before == len(state.pages), level.path, "page count before")
+            need(level.digest_before == state.digest, level.path, "digest before")
+            self.ends.setdefault(level.high, []).append((level, list(state.pages)))
+
+
 def walk(store, generation):
     root = os.path.join(store, "highwater-1", generation)
     snapshots = sorted(os.listdir(os.path.join(root, "ff")))
@@ -233,9 +300,16 @@ def walk(store, generation):
     yield base.high, state.page_size, list(state.pages)
     folder = os.path.join(root, "00")
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    logs = [read_segment(os.path.join(folder, n)) for n in names if n.endswith(".log")]
+    logs = {}
+    for name in names:
+        if name.endswith((".log", ".pack")):
+            segment = read_segment(os.path.join(folder, name))
+            for member in members_of(segment) if name.endswith(".pack") else [segment]:
+                logs[member.checksum] = member
+    levels = Levels(root)
+    levels.compare(state, base.high)
     last = base.high
-    for segment in chain(base, logs):
+    for segment in chain(base, logs.values()):
         need(segment.count_before == len(state.pages), segment.path, "page count before")
         need(segment.digest_before in (None, state.digest), segment.path, "digest before")
         content, position = segment.stream(CONTENT), 0
@@ -243,6 +317,7 @@ def walk(store, generation):
             need(commit[4] == last + 1, segment.path, f"TXID {commit[4]:016x}")
             last = commit[4]
             position = apply_commit(state, records, content, position, commit, segment.path)
+            levels.compare(state, last)
             yield last, state.page_size, list(state.pages)
         need(position == len(content), segment.path, "content is left over")
         need(last == segment.high, segment.path, "max TXID")

@@ -54,20 +54,63 @@ import Testing
         var pages = try Sample.decodeSnapshot(verified(Self.snapshot).bytes)
         for log in Self.logs {
             for commit in try Sample.decodeLog(verified(log).bytes) {
-                let count = Int(commit.record.pageCount)
-                while pages.count < count { pages.append([UInt8](repeating: 0, count: 512)) }
-                for page in commit.pages where !page.entry.change.isRemoval {
-                    let index = Int(page.entry.page.rawValue) - 1
-                    let content = try #require(page.content)
-                    pages[index] =
-                        page.entry.change == .whole
-                        ? content : zip(pages[index], content).map { $0 ^ $1 }
-                    let hash = SampleDatabase.hash(pages[index], index + 1)
-                    #expect(hash.low == page.entry.resultHash)
-                }
-                pages.removeLast(pages.count - count)
+                pages = try Self.apply(commit, to: pages)
             }
         }
         #expect(try Array(pages.joined()) == bytes("Fixtures/version-1/restored.db"))
+    }
+
+    private static let merged =
+        "Fixtures/version-1-merged/highwater-1/20261124T001530123Z-1a2b3c4d/"
+
+    private func merged(_ path: String) throws -> (bytes: [UInt8], layout: SegmentLayout) {
+        let bytes = try bytes(Self.merged + path)
+        let name = try #require(SegmentName(path: path))
+        return (bytes, try SegmentVerifier.verify(bytes, name: name))
+    }
+
+    @Test func `the pack and the levels lead to the same database`() throws {
+        let snapshot = "ff/0000000000000009-0000000000000009-019ab697e800-0123456789abcdef.snapshot"
+        let levels = [
+            "01/000000000000000a-000000000000000e-019ab697e8c8-0123456789abcdef.level",
+            "01/000000000000000f-0000000000000013-019ab697e990-0123456789abcdef.level",
+        ]
+        let pack = "00/000000000000000a-0000000000000012-019ab697e968-0123456789abcdf1.pack"
+        let member = "00/0000000000000011-0000000000000012-019ab697e968-0123456789abcdf1.log"
+        let last = "00/0000000000000013-0000000000000015-019ab697e9e0-0123456789abcdf1.log"
+        var pages = try Sample.decodeSnapshot(merged(snapshot).bytes)
+        for level in levels {
+            pages = try MergedSample.apply(level: merged(level).bytes, to: pages)
+        }
+        let packed = try merged(pack)
+        let range = PackIndex.range(of: packed.layout)
+        let index = Array(packed.bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+        let members = try PackIndex(layout: packed.layout, bytes: index).members
+        #expect(members.count == 5)
+        #expect(members.last?.name.path == member)
+        #expect(try members.last?.footer == merged(member).layout.footer)
+        #expect(try merged(last).layout.header.link == members.last?.footer.checksum)
+        for commit in try Sample.decodeLog(merged(last).bytes)
+        where commit.record.txid > TXID(0x13) {
+            pages = try Self.apply(commit, to: pages)
+        }
+        #expect(try Array(pages.joined()) == bytes("Fixtures/version-1-merged/restored.db"))
+    }
+
+    private static func apply(_ commit: SampleCommit, to pages: [[UInt8]]) throws -> [[UInt8]] {
+        var pages = pages
+        let count = Int(commit.record.pageCount)
+        while pages.count < count { pages.append([UInt8](repeating: 0, count: 512)) }
+        for page in commit.pages where !page.entry.change.isRemoval {
+            let index = Int(page.entry.page.rawValue) - 1
+            let content = try #require(page.content)
+            pages[index] =
+                page.entry.change == .whole
+                ? content : zip(pages[index], content).map { $0 ^ $1 }
+            let hash = SampleDatabase.hash(pages[index], index + 1)
+            #expect(hash.low == page.entry.resultHash)
+        }
+        pages.removeLast(pages.count - count)
+        return pages
     }
 }
