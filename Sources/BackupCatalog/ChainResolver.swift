@@ -46,7 +46,9 @@ struct ChainResolver {
         timeline.duplicates = graph.duplicates
         timeline.damaged =
             graph.damagedPacks
-            + graph.damaged.sorted { $0.key < $1.key }.map { (graph.nodes[$0.key].segment, $0.value) }
+            + graph.damaged.sorted { $0.key < $1.key }.map {
+                (graph.nodes[$0.key].segment, $0.value)
+            }
         return timeline
     }
 
