@@ -131,6 +131,13 @@ let package = Package(
                 "Replication", "Restore", "SegmentFormat", "SQLiteAccess", "WALFormat",
             ]
         ),
+        tests(
+            "RestoreTests",
+            [
+                "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "Restore",
+                "SegmentFormat",
+            ]
+        ),
         tests("AgentCLITests", ["AgentCLI", "Bytes", "Platform"]),
         tests("EndToEndTests", ["Bytes", "Platform"]),
         tests("TidyTests", []),

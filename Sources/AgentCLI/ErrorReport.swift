@@ -13,7 +13,8 @@ enum ErrorReport {
     /// Prints an error and ends the process.
     static func exit(_ error: any Error) -> Never {
         if let code = exitCode(error) {
-            StandardError.write("highwater: \(error)\n")
+            let text = error is CancellationError ? "interrupted, nothing was changed" : "\(error)"
+            StandardError.write("highwater: \(text)\n")
             Glibc.exit(code)
         }
         // ArgumentParser's own: help is 0, a wrong command line 2.
@@ -56,9 +57,11 @@ enum ErrorReport {
             switch error.code {
             case .outsideWindow, .hole: 6
             case .unsafeOutput, .noSpace: 9
-            case .integrity: 7
+            case .integrity, .vanished: 7
+            case .usage: 2
             }
         case is SegmentError: 7
+        case is CancellationError: 130
         case let error as SystemError: error.number == EACCES || error.number == EPERM ? 4 : 1
         case let error as SQLiteError: error.isAccessDenied ? 4 : error.isBusy ? 9 : 1
         default: nil

@@ -2,32 +2,40 @@ import Bytes
 import Glibc
 import PageHashing
 import Platform
+import Synchronization
 
 /// The database being rebuilt, in a temporary file that is removed unless it is published.
-final class OutputFile {
+final class OutputFile: Sendable {
     let path: String
+    let pageSize: PageSize
     private let file: FileDescriptor
-    private let pageSize: PageSize
-    private var isPublished = false
+    private let isPublished = Atomic(false)
 
+    /// An empty file beside `output`, which only its owner can read.
     init(beside output: String, pageSize: PageSize) throws(SystemError) {
         let random = Hex.string(Chance.bits(), digits: 16)
-        path = "\(output).restoring-\(random)"
+        let path = "\(output).restoring-\(random)"
         file = try FileDescriptor(path: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        self.path = path
         self.pageSize = pageSize
     }
 
-    deinit { if !isPublished { try? FileSystem.remove(path) } }
+    deinit { if !isPublished.load(ordering: .relaxed) { try? FileSystem.remove(path) } }
+
+    /// The file's descriptor, for calls that this type does not wrap.
+    var descriptor: Int32 { file.rawValue }
 
     func reserve(pages: UInt32) throws(SystemError) {
         try file.reserve(Int64(pages) * Int64(pageSize.bytes))
     }
 
+    /// Reads a page; beyond the file's end there are zeros.
     func read(_ page: PageNumber, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) {
         let count = try file.read(into: buffer, at: pageSize.offset(of: page))
         for index in count..<buffer.count { buffer[index] = 0 }
     }
 
+    /// Writes a page, or pages that follow one another.
     func write(_ page: PageNumber, _ content: UnsafeRawBufferPointer) throws(SystemError) {
         try file.write(content, at: pageSize.offset(of: page))
     }
@@ -36,33 +44,69 @@ final class OutputFile {
         try file.truncate(to: Int64(pageCount) * Int64(pageSize.bytes))
     }
 
-    /// The digest of what is really in the file.
-    func digest(pageCount: UInt32) throws(SystemError) -> DatabaseDigest {
+    /// The digest of what is really in the file, from reading all of it.
+    func digest(
+        pageCount: UInt32,
+        width: Int,
+        on executor: ThreadExecutor,
+        progress: RestoreProgress
+    ) async throws -> DatabaseDigest {
+        let step = UInt32(max(1, Self.readBytes / pageSize.bytes))
+        var starts: [UInt32] = []
+        var sum = DatabaseDigest.zero
+        for start in stride(from: 1, through: UInt64(pageCount), by: Int(step)) {
+            starts.append(UInt32(start))
+        }
+        try await OrderedTasks.run(starts, width: width, on: executor) { first in
+            try Task.checkCancellation()
+            let count = min(step, pageCount - first + 1)
+            let part = try self.digest(from: first, count: count)
+            progress.advance(UInt64(count) * UInt64(self.pageSize.bytes))
+            return part
+        } consume: { part in
+            sum = sum &+ part
+            return true
+        }
+        return sum
+    }
+
+    private static let readBytes = 1 << 20
+
+    private func digest(from first: UInt32, count: UInt32) throws(SystemError) -> DatabaseDigest {
+        let size = pageSize.bytes
         let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: pageSize.bytes,
-            alignment: 16
+            byteCount: Int(count) * size,
+            alignment: 64
         )
         defer { buffer.deallocate() }
+        try read(PageNumber(first), into: buffer)
         var digest = DatabaseDigest.zero
-        guard pageCount > 0 else { return digest }
-        for number in 1...pageCount {
-            let page = PageNumber(number)
+        for index in 0..<Int(count) {
+            let page = PageNumber(first + UInt32(index))
             guard page != pageSize.lockPage else { continue }
-            try read(page, into: buffer)
-            digest = digest &+ PageHasher.hash(UnsafeRawBufferPointer(buffer), number: page)
+            let content = UnsafeRawBufferPointer(
+                rebasing: buffer[index * size..<(index + 1) * size]
+            )
+            digest = digest &+ PageHasher.hash(content, number: page)
         }
         return digest
     }
 
     /// Makes the file durable and puts it in the place of `output`.
     func publish(as output: String, mode: UInt32, owner: (UInt32, UInt32)?) throws(SystemError) {
-        try FileSystem.setPermissions(path, mode)
         if let owner { try FileSystem.setOwner(path, owner: owner.0, group: owner.1) }
+        try FileSystem.setPermissions(path, mode)
         try file.synchronize()
-        // A stale journal or WAL would be applied to the new file at its first opening.
-        for suffix in Restorer.sidecars { try FileSystem.remove(output + suffix) }
+        // A stale journal or WAL would be applied to the new file at its first opening: they go
+        // before the new file appears, and for good.
+        var removed = false
+        for suffix in Restorer.sidecars where try FileSystem.status(output + suffix) != nil {
+            try FileSystem.remove(output + suffix)
+            removed = true
+        }
+        if removed { try FileSystem.synchronizeFolder(FileSystem.folder(of: output)) }
         try FileSystem.rename(path, to: output)
-        isPublished = true
+        isPublished.store(true, ordering: .relaxed)
         try FileSystem.synchronizeFolder(FileSystem.folder(of: output))
     }
 }

@@ -1,3 +1,5 @@
+package import ObjectStorage
+
 /// Why a restore was refused or failed.
 package struct RestoreError: Error, Sendable, CustomStringConvertible {
     /// What kind of failure it is.
@@ -12,21 +14,34 @@ package struct RestoreError: Error, Sendable, CustomStringConvertible {
         case noSpace
         /// What was restored is not what was recorded.
         case integrity
+        /// An object that the plan needs is gone.
+        case vanished
+        /// The request makes no sense as it stands.
+        case usage
     }
 
     /// What kind of failure it is.
     package let code: Code
     /// What happened, to which object, and what to do.
     package let message: String
+    /// The object that is to blame, if one is.
+    package let object: ObjectKey?
 
     /// A failure.
-    package init(_ code: Code, _ message: String) {
+    package init(_ code: Code, _ message: String, object: ObjectKey? = nil) {
         self.code = code
         self.message = message
+        self.object = object
     }
 
     /// Whether trying again may help without anybody's doing: never.
     package var isRetryable: Bool { false }
 
     package var description: String { message }
+}
+
+/// A failure while one object was read, with the object: so that a plan can be made without it.
+struct ObjectFailure: Error {
+    let key: ObjectKey
+    let cause: any Error
 }

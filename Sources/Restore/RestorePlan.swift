@@ -2,121 +2,58 @@ package import BackupCatalog
 package import Bytes
 import SegmentFormat
 
-/// Which state a user wants.
-package enum RestoreTarget: Sendable, Hashable {
-    /// The last one.
-    case latest
-    /// The state after this commit.
-    case txid(TXID)
-    /// The state just before this commit.
-    case before(TXID)
-    /// The state after the last commit seen at this time or earlier.
-    case timestamp(Timestamp)
+/// A part of a plan: which commits come from which object.
+package struct PlannedSlice: Sendable {
+    /// The object.
+    package let segment: StoredSegment
+    /// The generation whose object it is.
+    package let generation: GenerationID
+    /// The commits that are taken from it, whatever else it holds.
+    package let commits: ClosedRange<TXID>
 }
 
-/// What has to be fetched for a state: a snapshot, then whole or partial log segments in order.
-/// Holes are found here, before a byte is fetched.
+/// What has to be fetched for a state: a snapshot, then disjoint runs of commits in order. Each
+/// commit is taken from one object only. Holes are found while planning, before a byte is fetched.
 package struct RestorePlan: Sendable {
-    /// The generation.
+    /// The generation that the state belongs to.
     package let generation: Generation
     /// The state that will be restored.
     package let txid: TXID
-    /// Where it begins.
-    package let snapshot: StoredSegment
-    /// What is applied to it, each commit up to `txid` once.
-    package let logs: [StoredSegment]
+    /// When the state's last commit was seen, where that is known without reading objects.
+    package let time: Timestamp?
+    /// The snapshot that it begins with.
+    package let base: StoredSegment
+    /// The generation of that snapshot.
+    package let baseGeneration: GenerationID
+    /// What is applied to it, in order.
+    package let logs: [PlannedSlice]
+    /// What the user should know about the target.
+    package var notes: [String] = []
+
+    /// The first commit that is applied; beyond `txid` when none is.
+    var firstCommit: TXID { base.name.minTXID.next }
+
+    /// Keys of all objects.
+    package var objects: [StoredSegment] { [base] + logs.map(\.segment) }
 
     /// Bytes of the objects.
-    package var byteCount: UInt64 { logs.reduce(snapshot.size) { $0 + $1.size } }
+    package var byteCount: UInt64 { objects.reduce(0) { $0 + $1.size } }
 
-    /// Plans for a target within one generation.
-    ///
-    /// - Throws: `RestoreError` with the window or the hole named; `CatalogError`, `StoreError`.
-    package init(_ target: RestoreTarget, timeline: Timeline, catalog: Catalog) async throws {
-        guard let current = timeline.current, let first = timeline.runs.first else {
-            throw CatalogError(
-                .noBase,
-                object: timeline.generation.id.text,
-                "the generation has no complete snapshot; nothing of it can be restored"
-            )
-        }
-        let wanted: TXID
-        switch target {
-        case .latest:
-            if let fork = timeline.forks.last {
-                throw CatalogError(.forked, object: timeline.generation.id.text, fork.message)
-            }
-            wanted = current.last
-        case .txid(let txid): wanted = txid
-        case .before(let txid): wanted = txid.rawValue == 0 ? .zero : txid.previous
-        case .timestamp(let time):
-            wanted = try await Self.resolve(time, timeline: timeline, catalog: catalog)
-        }
-        guard let run = timeline.run(holding: wanted) else {
-            let window = "\(first.first) to \(current.last)"
-            if let hole = timeline.holes.first(where: { $0.contains(wanted) }) {
-                throw RestoreError(
-                    .hole,
-                    "TXID \(wanted) lies in a hole: commits \(hole.lowerBound) to "
-                        + "\(hole.upperBound) are missing in generation \(timeline.generation.id)"
-                )
-            }
-            throw RestoreError(
-                .outsideWindow,
-                "TXID \(wanted) is outside of what generation \(timeline.generation.id) can "
-                    + "restore: TXIDs \(window)"
-            )
-        }
-        guard let base = run.snapshots.last(where: { $0.name.maxTXID <= wanted }) else {
-            throw CatalogError(
-                .noBase,
-                object: timeline.generation.id.text,
-                "no snapshot serves TXID \(wanted)"
-            )
-        }
-        generation = timeline.generation
-        txid = wanted
-        snapshot = base
-        logs = run.logs.filter {
-            $0.name.maxTXID > base.name.maxTXID && $0.name.minTXID <= wanted
+    /// Requests that fetch them.
+    package var requestCount: Int {
+        objects.reduce(0) { sum, object in
+            if object.size <= Limits.wholeObjectBytes { return sum + 1 }
+            let parts = (object.size + Limits.requestBytes - 1) / Limits.requestBytes
+            return sum + 3 + Int(parts)
         }
     }
 
-    /// The last commit seen at `time` or earlier.
-    private static func resolve(
-        _ time: Timestamp,
-        timeline: Timeline,
-        catalog: Catalog
-    ) async throws -> TXID {
-        let runs = timeline.runs
-        guard let first = runs.first?.firstTime, let last = runs.last?.lastTime else {
-            throw RestoreError(.outsideWindow, "no state of the generation has a known time")
+    /// The generations that objects come from, oldest first.
+    package var generations: [GenerationID] {
+        var list = [baseGeneration]
+        for slice in logs where slice.generation != list[list.count - 1] {
+            list.append(slice.generation)
         }
-        guard time >= first, time <= max(last, time) else {
-            throw RestoreError(
-                .outsideWindow,
-                "\(time) is before the first restorable state: the window is \(first) to \(last)"
-            )
-        }
-        for run in runs.reversed() {
-            guard let start = run.firstTime, start <= time else { continue }
-            var found = run.first
-            for log in run.logs where log.name.maxTXID > run.first {
-                if log.name.time <= time {
-                    found = log.name.maxTXID
-                    continue
-                }
-                let base = run.first
-                var inSegment: TXID?
-                try await CommitScan(store: catalog.store).commits(of: log) { commit in
-                    guard commit.record.seenAt <= time else { return false }
-                    if commit.record.txid > base { inSegment = commit.record.txid }
-                    return true
-                }
-                return inSegment ?? found
-            }
-            return found
-        }
-        throw RestoreError(.outsideWindow, "\(time) is before the first restorable state, \(first)")
+        return list
     }
 }

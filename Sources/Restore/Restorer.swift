@@ -1,7 +1,8 @@
 package import BackupCatalog
 package import Bytes
 import Glibc
-import Platform
+package import ObjectStorage
+package import Platform
 import SegmentFormat
 
 /// Rebuilds a database file. It appears at the output only whole and proven.
@@ -11,30 +12,42 @@ package struct Restorer: Sendable {
     /// Where the database goes.
     package let output: String
     /// Whether a database that is there may be replaced, once the new one is proven.
-    package let replaces: Bool
+    package var replaces = false
+    /// Requests in flight, and tasks that decode.
+    package var parallelism = Limits.defaultParallelism
+    /// Memory for pages and objects, in bytes.
+    package var memoryBytes = Limits.defaultMemoryBytes
+    /// Checks the file before it is published, in a way that this module does not know.
+    package var check: (@Sendable (_ path: String) async throws -> Void)?
+    /// Takes warnings for the user.
+    package var warn: @Sendable (String) -> Void = { _ in }
+    /// Where it has come.
+    package let progress = RestoreProgress()
+
+    private let executor: ThreadExecutor
 
     /// Files that belong to a database and would spoil another one.
     static let sidecars = ["-wal", "-shm", "-journal"]
 
     /// What was restored.
     package struct Result: Sendable {
-        /// The state's commit.
-        package let txid: TXID
-        /// The generation that it is in.
-        package let generation: GenerationID
+        /// The plan that was carried out.
+        package let plan: RestorePlan
+        /// When the state's commit was seen.
+        package let time: Timestamp?
         /// Its digest, as found in the file.
         package let digest: DatabaseDigest
         /// Pages in the database.
         package let pageCount: UInt32
-        /// Bytes per page.
-        package let pageSize: PageSize
+        /// Bytes that came from the store.
+        package let fetchedBytes: UInt64
     }
 
-    /// A restore of what `catalog` describes.
-    package init(catalog: Catalog, output: String, replaces: Bool) {
+    /// A restore of what `catalog` describes, on threads of `executor`.
+    package init(catalog: Catalog, output: String, executor: ThreadExecutor) {
         self.catalog = catalog
         self.output = output
-        self.replaces = replaces
+        self.executor = executor
     }
 
     /// Refuses an output that would overwrite or mix up something.
@@ -42,6 +55,9 @@ package struct Restorer: Sendable {
         let folder = FileSystem.folder(of: output)
         guard try FileSystem.status(folder)?.isFolder == true else {
             throw RestoreError(.unsafeOutput, "the output's folder '\(folder)' does not exist")
+        }
+        guard FileSystem.isAccessible(folder, mode: W_OK | X_OK) else {
+            throw SystemError(EACCES, call: "access", path: folder)
         }
         if let status = try FileSystem.status(output) {
             guard status.isRegularFile else {
@@ -51,6 +67,12 @@ package struct Restorer: Sendable {
                 throw RestoreError(
                     .unsafeOutput,
                     "the output '\(output)' exists; name another one, or use -force to replace it"
+                )
+            }
+            if let user = try TargetGuard.user(of: output) {
+                throw RestoreError(
+                    .unsafeOutput,
+                    "the output '\(output)' is in use: \(user); stop it, or name another output"
                 )
             }
         }
@@ -66,43 +88,118 @@ package struct Restorer: Sendable {
     }
 
     /// Carries out a plan. Nothing is left behind when it fails.
-    package func run(_ plan: RestorePlan) async throws -> Result {
-        try checkOutput()
-        let pageSize = plan.generation.record.pageSize
-        let footer = try await SegmentFetcher(plan.snapshot, from: catalog.store).footer()
-        let needed = UInt64(footer.pageCountAfter) * UInt64(pageSize.bytes)
-        let free = try FileSystem.space(at: FileSystem.folder(of: output)).free
-        guard free >= needed else {
-            throw RestoreError(
-                .noSpace,
-                "'\(output)' needs \(needed) bytes, and \(free) are free; make room "
-                    + "or name another folder"
+    ///
+    /// When an object turns out to be damaged or gone, `replan` is asked for a plan without such
+    /// objects.
+    package func run(
+        _ plan: RestorePlan,
+        replan: (Set<ObjectKey>) async throws -> RestorePlan
+    ) async throws -> Result {
+        try await executor.run { try checkOutput() }
+        let built = try await build(plan, replan: replan)
+        let (file, record) = (built.1.file, built.0.generation.record)
+        try await prove(built.1)
+        if let check {
+            progress.begin(.checking)
+            try await check(file.path)
+        }
+        try Task.checkCancellation()
+        progress.begin(.publishing)
+        let result = built
+        try await executor.run {
+            if replaces, try FileSystem.status(output) != nil { try checkOutput() }
+            try file.publish(
+                as: output,
+                mode: record.file.mode & 0o777,
+                owner: geteuid() == 0 ? (record.file.uid, record.file.gid) : nil
             )
+            do {
+                try HintFile.write(
+                    for: output,
+                    generation: result.0.generation.id,
+                    txid: result.0.txid,
+                    digest: result.1.digest,
+                    pageSize: record.pageSize,
+                    pageCount: result.1.pageCount
+                )
+            } catch {
+                warn("the hint '\(HintFile.path(for: output))' could not be written: \(error)")
+            }
         }
-        let file = try OutputFile(beside: output, pageSize: pageSize)
-        let applier = SegmentApplier(output: file, pageSize: pageSize)
-        try await applier.apply(snapshot: plan.snapshot, from: catalog.store)
-        for log in plan.logs {
-            try await applier.apply(log: log, from: catalog.store, through: plan.txid)
+        return Result(
+            plan: built.0,
+            time: built.1.time,
+            digest: built.1.digest,
+            pageCount: built.1.pageCount,
+            fetchedBytes: progress.reading.fetched
+        )
+    }
+
+    /// Builds the state, with other objects where some are damaged or gone.
+    private func build(
+        _ plan: RestorePlan,
+        replan: (Set<ObjectKey>) async throws -> RestorePlan
+    ) async throws -> (RestorePlan, DatabaseBuilder.Built) {
+        var plan = plan
+        var excluded: Set<ObjectKey> = []
+        while true {
+            let builder = DatabaseBuilder(
+                plan: plan,
+                reader: RangeReader(catalog.store, progress: progress),
+                executor: executor,
+                width: max(1, min(parallelism, Limits.maxParallelism)),
+                memoryBytes: memoryBytes,
+                progress: progress
+            )
+            do {
+                return (plan, try await builder.build(beside: output))
+            } catch {
+                guard let key = Blame.object(of: error), plan.objects.contains(where: { $0.key == key }),
+                    excluded.insert(key).inserted, excluded.count < Limits.planAttempts
+                else { throw error }
+                do {
+                    plan = try await replan(excluded)
+                } catch let refusal {
+                    throw Blame.combined(error, refusal)
+                }
+                warn("\(error); going on without it")
+            }
         }
-        guard applier.txid == plan.txid else {
-            throw RestoreError(.integrity, "the segments end at TXID \(applier.txid)")
-        }
-        guard try file.digest(pageCount: applier.pageCount) == applier.digest else {
+    }
+
+    /// Compares the digest of what was really written with the recorded one.
+    private func prove(_ built: DatabaseBuilder.Built) async throws {
+        let bytes = UInt64(built.pageCount) * UInt64(built.file.pageSize.bytes)
+        progress.begin(.verifying, total: bytes)
+        let found = try await built.file.digest(
+            pageCount: built.pageCount,
+            width: max(1, min(parallelism, Limits.maxParallelism)),
+            on: executor,
+            progress: progress
+        )
+        guard found == built.digest else {
             throw RestoreError(.integrity, "'\(output)': the file does not hold what was written")
         }
-        let record = plan.generation.record
-        try file.publish(
-            as: output,
-            mode: record.file.mode & 0o777,
-            owner: geteuid() == 0 ? (record.file.uid, record.file.gid) : nil
-        )
-        return Result(
-            txid: plan.txid,
-            generation: plan.generation.id,
-            digest: applier.digest,
-            pageCount: applier.pageCount,
-            pageSize: pageSize
-        )
+    }
+}
+
+/// Finds which object a failure is about.
+enum Blame {
+    /// The object that is damaged or gone, when that is what the error says.
+    static func object(of error: any Error) -> ObjectKey? {
+        switch error {
+        case let error as RestoreError:
+            error.code == .integrity || error.code == .vanished ? error.object : nil
+        case let error as SegmentError: error.object.flatMap { ObjectKey($0) }
+        case let error as CatalogError:
+            error.code == .damaged ? ObjectKey(error.object) : nil
+        default: nil
+        }
+    }
+
+    /// The first failure, and why there is no other way.
+    static func combined(_ error: any Error, _ refusal: any Error) -> any Error {
+        guard let refusal = refusal as? RestoreError, refusal.code == .integrity else { return error }
+        return RestoreError(.integrity, "\(error)\n\(refusal)", object: object(of: error))
     }
 }

@@ -49,6 +49,12 @@ def files(folder, *extensions):
     return sorted(found)
 
 
+def discard(output):
+    """Removes a restored database and the hint beside it."""
+    os.remove(output)
+    os.remove(output + ".highwater")
+
+
 def unchanged(path):
     """The bytes of a file, to compare later."""
     with open(path, "rb") as f:
@@ -242,7 +248,7 @@ def damaged_segments(bed):
     output = os.path.join(bed.scratch, "out.db")
     bed.highwater.restore(bed.url, output, txids[-1])
     right = unchanged(output)
-    os.remove(output)
+    discard(output)
     segments = files(bed.store, ".snapshot", ".log")
     assert segments, "the store holds no segments"
     for path in segments[:2] + segments[-1:]:
@@ -261,7 +267,7 @@ def damaged_segments(bed):
             )
             if done.returncode == 0:
                 assert unchanged(output) == right, f"{path}: a wrong file was handed over"
-                os.remove(output)
+                discard(output)
             else:
                 assert done.stderr.strip(), f"{path}: no message"
             assert os.listdir(bed.scratch) == [], os.listdir(bed.scratch)
@@ -306,7 +312,7 @@ def missing_segment(bed):
     os.remove(gone)
     output = os.path.join(bed.scratch, "out.db")
     bed.highwater.restore(bed.url, output, first - 1)
-    os.remove(output)
+    discard(output)
     for txid in (first, last, txids[-1]):
         bed.highwater.restore(bed.url, output, txid, expect={NOTHING, OUTSIDE, DAMAGED})
         assert os.listdir(bed.scratch) == [], os.listdir(bed.scratch)

@@ -1,30 +1,27 @@
 import ArgumentParser
 import BackupCatalog
 import Bytes
-import ObjectStorage
 import Platform
 import Restore
+import SQLiteAccess
 
 /// `highwater restore`.
 struct RestoreCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
-        abstract: "Rebuild a database as it was after any commit."
+        abstract: "Rebuild a database as it was after any commit.",
+        discussion: """
+            Without a target the newest state is restored. The file appears at the output only \
+            when it is whole and its digest is the recorded one. SIGINT or SIGTERM ends a restore \
+            with exit code 130 and leaves nothing behind.
+            """
     )
 
     @OptionGroup var source: StoreOptions
+    @OptionGroup var target: TargetOptions
 
     @Option(name: .short, help: "The file to write.")
     var output: String
-
-    @Option(name: .both("txid"), help: "The state after this commit: 16 hexadecimal digits.")
-    var txid: String?
-
-    @Option(name: .both("before-txid"), help: "The state just before this commit.")
-    var beforeTXID: String?
-
-    @Option(name: .both("timestamp"), help: "The state at this time: RFC 3339 with a zone.")
-    var timestamp: String?
 
     @Flag(name: .both("force"), help: "Replace the output once the new file is proven.")
     var force = false
@@ -32,84 +29,114 @@ struct RestoreCommand: AsyncParsableCommand {
     @Flag(name: .both("if-db-not-exists"), help: "Do nothing when the output exists.")
     var ifDatabaseNotExists = false
 
-    @Flag(name: .both("if-replica-exists"), help: "Do nothing when there is no backup.")
+    @Flag(
+        name: .both("if-replica-exists"),
+        help: "Do nothing when the store says that there is no backup."
+    )
     var ifReplicaExists = false
 
     @Flag(name: .both("dry-run"), help: "Print what would be fetched, and fetch nothing.")
     var dryRun = false
 
-    @Option(name: .both("parallelism"), help: "Accepted; this version fetches one by one.")
-    var parallelism = 8
+    @Option(
+        name: .both("parallelism"),
+        help: "Requests in flight, from 1 to \(Restore.Limits.maxParallelism)."
+    )
+    var parallelism = Restore.Limits.defaultParallelism
 
-    private struct Report: Encodable {
-        var version = 1
-        var generation: String
-        var txid: String
-        var output: String
-        var digest: String?
-        var pages: UInt32?
-        var pageSize: Int?
-        var objects: Int
-        var bytes: UInt64
-        var dryRun: Bool
+    @Option(
+        name: .both("memory-limit"),
+        help: "Memory for pages and objects, 32MiB or more; default 256MiB."
+    )
+    var memoryLimit: String?
+
+    @Option(
+        name: .both("integrity-check"),
+        help: "Let SQLite check the file before it is published: none, quick or full."
+    )
+    var integrityCheck = "none"
+
+    private var memoryBytes: Int {
+        get throws {
+            guard let memoryLimit else { return Restore.Limits.defaultMemoryBytes }
+            let bytes = try ByteCountArgument.parse(memoryLimit)
+            guard bytes >= Restore.Limits.minMemoryBytes else {
+                throw ValidationError("The memory limit must be 32MiB or more.")
+            }
+            return bytes
+        }
     }
 
-    private func target() throws -> RestoreTarget {
-        guard [txid, beforeTXID, timestamp].filter({ $0 != nil }).count <= 1 else {
-            throw ValidationError("Give only one of -txid, -before-txid and -timestamp.")
+    private var checkDepth: IntegrityCheck.Depth? {
+        get throws {
+            if integrityCheck == "none" { return nil }
+            guard let depth = IntegrityCheck.Depth(rawValue: integrityCheck) else {
+                throw ValidationError(
+                    "The integrity check '\(integrityCheck)' is none of none, quick, full."
+                )
+            }
+            return depth
         }
-        if let txid { return .txid(try TXIDArgument.parse(txid)) }
-        if let beforeTXID { return .before(try TXIDArgument.parse(beforeTXID)) }
-        guard let timestamp else { return .latest }
-        guard let time = Timestamp(rfc3339: timestamp) else {
+    }
+
+    func validate() throws {
+        _ = try memoryBytes
+        _ = try checkDepth
+        guard (1...Restore.Limits.maxParallelism).contains(parallelism) else {
             throw ValidationError(
-                "'\(timestamp)' is not a time with a zone, as in 2026-11-24T12:03:00Z."
+                "The parallelism must be from 1 to \(Restore.Limits.maxParallelism)."
             )
         }
-        return .timestamp(time)
+        guard !output.isEmpty else { throw ValidationError("The output's name is empty.") }
     }
-
-    func validate() throws { _ = try target() }
 
     func run() async throws {
         if ifDatabaseNotExists, try FileSystem.status(output) != nil {
-            StandardError.write("'\(output)' exists, nothing restored\n")
-            return
+            return try skip("'\(output)' exists, nothing restored")
         }
+        let executor = ThreadExecutor(threads: max(4, parallelism + 3))
+        let command = self
+        try await Interruption.run(on: executor) { try await command.restore(on: executor) }
+    }
+
+    private func skip(_ reason: String) throws {
+        StandardError.write(reason + "\n")
+        if source.json { try JSONOutput.print(RestoreReport.Skipped(reason: reason)) }
+    }
+
+    private func restore(on executor: ThreadExecutor) async throws {
         let catalog = try source.catalog()
-        let restorer = Restorer(catalog: catalog, output: output, replaces: force)
+        var restorer = Restorer(catalog: catalog, output: output, executor: executor)
+        restorer.replaces = force
+        restorer.parallelism = parallelism
+        restorer.memoryBytes = try memoryBytes
+        restorer.warn = { StandardError.write("warning: \($0)\n") }
+        if let depth = try checkDepth { restorer.check = SQLiteCheck.closure(depth, on: executor) }
         if !dryRun { try restorer.checkOutput() }
         let generation: Generation
         do {
             generation = try await source.chosen(in: catalog)
         } catch let error as CatalogError where error.code == .nothingFound && ifReplicaExists {
-            StandardError.write("no backup, nothing restored\n")
-            return
+            return try skip("no backup, nothing restored")
         }
-        let timeline = try await catalog.timeline(of: generation)
-        let plan = try await RestorePlan(target(), timeline: timeline, catalog: catalog)
-        var report = Report(
-            generation: generation.id.text,
-            txid: plan.txid.description,
-            output: output,
-            objects: plan.logs.count + 1,
-            bytes: plan.byteCount,
-            dryRun: dryRun
+        let found = try await PlannedTarget.find(
+            target.target(now: .now),
+            of: generation,
+            writer: target.writerTag(),
+            in: catalog
         )
-        if !dryRun {
-            let result = try await restorer.run(plan)
-            report.digest = result.digest.description
-            report.pages = result.pageCount
-            report.pageSize = result.pageSize.bytes
+        for note in found.plan.notes { StandardError.write("note: \(note)\n") }
+        if dryRun {
+            return try RestoreReport(found.plan, output: output, json: source.json).printPlan()
         }
-        if source.json {
-            try JSONOutput.print(report)
-        } else {
-            print(
-                "\(dryRun ? "would restore" : "restored") TXID \(report.txid) of generation "
-                    + "\(report.generation) to '\(output)' (\(report.objects) objects, "
-                    + "\(report.bytes) bytes)"
-            )
+        let report = ProgressReport(
+            progress: restorer.progress,
+            style: ProgressReport.style(json: source.json)
+        )
+        let prepared = restorer
+        let result = try await report.run(on: executor) {
+            try await prepared.run(found.plan) { try await found.again(without: $0) }
         }
+        try RestoreReport(result.plan, output: output, json: source.json).print(result)
     }
 }

@@ -1,0 +1,178 @@
+import BackupCatalog
+import Bytes
+import Glibc
+import ObjectStorage
+import Platform
+import Testing
+import TestSupport
+
+@testable import Restore
+
+/// Holes, forks, objects that are damaged or vanish, and stores that stutter.
+@Suite struct DamageTests {
+    private func key(_ history: SampleHistory, _ kind: String, at place: Int) -> ObjectKey {
+        history.store.objects.keys.filter { $0.path.hasSuffix(kind) }.sorted()[place]
+    }
+
+    private func flip(_ key: ObjectKey, in store: MemoryStore, at offset: Int? = nil) {
+        let count = store.objects[key]!.count
+        store.objects[key]![offset ?? count / 2] ^= 0x10
+    }
+
+    @Test func `a hole is named before a byte is fetched`() async throws {
+        let history = try await RestoreTests.history(seed: 21)
+        let gone = key(history, ".log", at: 1)
+        let name = gone.path.split(separator: "/").last!
+        let first = TXID(hex: name.prefix(16))!
+        history.store.objects[gone] = nil
+        let bench = RestoreBench(history.store)
+        #expect(
+            try await bench.restore(.txid(first.previous)) == history.file(at: first.previous)
+        )
+        let error = await #expect(throws: RestoreError.self) {
+            try await bench.plan(.txid(first))
+        }
+        #expect(error?.code == .hole)
+        #expect(error?.message.contains(first.description) == true)
+        // The second snapshot lies beyond the hole.
+        #expect(try await bench.restore(.latest) == history.file(at: history.txid))
+    }
+
+    @Test func `a fork stops a restore until a history is chosen`() async throws {
+        var history = SampleHistory(seed: 31)
+        try await history.beginGeneration()
+        try await history.snapshot()
+        try await history.log(commits: 4)
+        let fork = history.txid
+        var other = history
+        other.writer = WriterTag(0xfeed)
+        other.random = SeededGenerator(seed: 99)
+        try await history.log(commits: 5)
+        try await other.log(commits: 3)
+        let bench = RestoreBench(history.store)
+        #expect(try await bench.restore(.txid(fork)) == history.file(at: fork))
+        for target in [RestoreTarget.latest, .txid(fork.next)] {
+            let error = await #expect(throws: CatalogError.self) { try await bench.plan(target) }
+            #expect(error?.code == .forked)
+            #expect(error?.message.contains("000000000000feed") == true)
+            #expect(error?.message.contains(history.txid.description) == true)
+            #expect(error?.message.contains(other.txid.description) == true)
+        }
+        let ours = try await bench.restore(.latest, writer: history.writer)
+        #expect(ours == history.file(at: history.txid))
+        let theirs = try await bench.restore(.latest, writer: other.writer)
+        #expect(theirs == other.file(at: other.txid))
+    }
+
+    @Test func `a damaged snapshot is replaced by an older one`() async throws {
+        let history = try await RestoreTests.history(seed: 22)
+        flip(key(history, ".snapshot", at: 1), in: history.store, at: 160)
+        let bench = RestoreBench(history.store)
+        #expect(try await bench.restore(.latest) == history.file(at: history.txid))
+        #expect(bench.warnings.all.count == 1)
+    }
+
+    @Test func `an object that vanished is planned around`() async throws {
+        let history = try await RestoreTests.history(seed: 23)
+        let bench = RestoreBench(history.store)
+        let plan = try await bench.plan(.latest)
+        history.store.objects[plan.base.key] = nil
+        #expect(try await bench.restore(plan) == history.file(at: history.txid))
+    }
+
+    @Test(arguments: [0, 4])
+    func `a damaged log segment ends what can be restored`(_ place: Int) async throws {
+        let history = try await RestoreTests.history(seed: 24)
+        let damaged = key(history, ".log", at: place)
+        let name = damaged.path.split(separator: "/").last!
+        let last = TXID(hex: name.prefix(16))!.previous
+        flip(damaged, in: history.store)
+        let bench = RestoreBench(history.store)
+        let target = TXID(hex: name.dropFirst(17).prefix(16))!
+        let plan = try await bench.plan(.txid(target))
+        let error = await #expect(throws: (any Error).self) { try await bench.restore(plan) }
+        #expect("\(error!)".contains(damaged.path))
+        #expect(bench.folder.names.isEmpty)
+        #expect(try await bench.restore(.txid(last)) == history.file(at: last))
+    }
+
+    @Test func `each byte of each object is proven`() async throws {
+        var history = SampleHistory(seed: 25, pageCount: 4)
+        try await history.beginGeneration()
+        try await history.snapshot()
+        try await history.log(commits: 3)
+        let bench = RestoreBench(history.store)
+        let right = history.file(at: history.txid)
+        for object in history.store.objects.keys where !object.path.hasSuffix(".json") {
+            let whole = history.store.objects[object]!
+            for offset in stride(from: 0, to: whole.count, by: 7) {
+                flip(object, in: history.store, at: offset)
+                if let bytes = try? await bench.restore(.txid(history.txid)) {
+                    #expect(bytes == right, "\(object) byte \(offset)")
+                }
+                history.store.objects[object] = whole
+            }
+        }
+    }
+
+    @Test func `downloads go on where they broke off`() async throws {
+        let history = try await RestoreTests.history(seed: 26)
+        let bench = RestoreBench(StutteringStore(store: history.store, limit: 700))
+        #expect(try await bench.restore(.latest) == history.file(at: history.txid))
+    }
+
+    @Test func `a store that fails now and then is asked again`() async throws {
+        let history = try await RestoreTests.history(seed: 27)
+        let bench = RestoreBench(history.store)
+        let plan = try await bench.plan(.latest)
+        history.store.setHook { $0.number % 3 == 0 ? .before(.unreachable) : nil }
+        #expect(try await bench.restore(plan) == history.file(at: history.txid))
+    }
+
+    @Test func `the output is never touched by a restore that fails`() async throws {
+        let history = try await RestoreTests.history(seed: 28)
+        for snapshot in history.store.objects.keys where snapshot.path.hasSuffix(".snapshot") {
+            flip(snapshot, in: history.store, at: 150)
+        }
+        let bench = RestoreBench(history.store)
+        for name in ["out.db", "out.db-wal"] {
+            let file = try FileDescriptor(
+                path: bench.folder.file(name),
+                flags: O_WRONLY | O_CREAT
+            )
+            try file.write(Array("precious".utf8), at: 0)
+        }
+        var restorer = Restorer(
+            catalog: bench.catalog,
+            output: bench.output,
+            executor: RestoreBench.executor
+        )
+        let plan = try await bench.plan(.latest)
+        let refused = restorer
+        await #expect(throws: RestoreError.self) { try await refused.run(plan) { _ in plan } }
+        restorer.replaces = true
+        let failing = restorer
+        await #expect(throws: (any Error).self) {
+            try await failing.run(plan) { try await bench.plan(.latest, without: $0) }
+        }
+        #expect(bench.folder.names == ["out.db", "out.db-wal"])
+        #expect(try RestoreBench.bytes(of: bench.output) == Array("precious".utf8))
+    }
+
+    @Test func `parents in a circle are refused`() async throws {
+        var history = SampleHistory(seed: 29)
+        try await history.beginGeneration()
+        let own = GenerationRecord.Parent(generation: history.generation, txid: TXID(1))
+        let key = ObjectKey("highwater-1/\(history.generation)/generation.json")!
+        let bytes = history.store.objects[key]!
+        var record = try GenerationRecord(decoding: bytes, object: "")
+        record.parent = own
+        try await history.log(commits: 2)
+        history.store.objects[key] = record.encode()
+        let bench = RestoreBench(history.store)
+        let generation = history.generation
+        await #expect(throws: CatalogError.self) {
+            try await bench.plan(.latest, generation: generation)
+        }
+    }
+}
