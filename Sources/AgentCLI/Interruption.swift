@@ -3,7 +3,7 @@ import Platform
 
 /// Runs work that SIGINT and SIGTERM cancel.
 enum Interruption {
-    /// Runs `body`; the first signal cancels it, and it then ends with `CancellationError`. A second
+    /// Runs `body`; the first signal cancels it: it ends with `CancellationError`. A second
     /// signal ends the process at once with exit code 130.
     static func run<T: Sendable>(
         on executor: ThreadExecutor,

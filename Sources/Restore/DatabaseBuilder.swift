@@ -123,7 +123,9 @@ struct DatabaseBuilder: Sendable {
                 pageSize: pageSize,
                 reader: reader
             )
-            return (open.whole, try await Self.changedPages(open, through: slice.commits.upperBound))
+            return (
+                open.whole, try await Self.changedPages(open, through: slice.commits.upperBound)
+            )
         } consume: { whole, pages in
             kept[index] = whole
             index += 1

@@ -3,7 +3,7 @@ import Glibc
 package import Platform
 
 /// What a restore leaves beside the database, `<database>.highwater`, so that an agent that starts
-/// on it need not look for the state that it is (docs/CLI.md, "restore"). Only a hint: whoever reads
+/// on it knows its place (docs/CLI.md, "restore"). Only a hint: whoever reads
 /// it compares the digest with the database.
 package enum HintFile {
     /// The hint's path for a database.

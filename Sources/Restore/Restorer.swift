@@ -154,7 +154,8 @@ package struct Restorer: Sendable {
             do {
                 return (plan, try await builder.build(beside: output))
             } catch {
-                guard let key = Blame.object(of: error), plan.objects.contains(where: { $0.key == key }),
+                guard let key = Blame.object(of: error),
+                    plan.objects.contains(where: { $0.key == key }),
                     excluded.insert(key).inserted, excluded.count < Limits.planAttempts
                 else { throw error }
                 do {
@@ -199,7 +200,9 @@ enum Blame {
 
     /// The first failure, and why there is no other way.
     static func combined(_ error: any Error, _ refusal: any Error) -> any Error {
-        guard let refusal = refusal as? RestoreError, refusal.code == .integrity else { return error }
+        guard let refusal = refusal as? RestoreError, refusal.code == .integrity else {
+            return error
+        }
         return RestoreError(.integrity, "\(error)\n\(refusal)", object: object(of: error))
     }
 }

@@ -5,8 +5,8 @@ import Platform
 import SegmentFormat
 import Zstandard
 
-/// Writes the pages of a snapshot: ranges are fetched and decoded side by side, every page's hash is
-/// checked, and pages that later commits change stay in memory.
+/// Writes the pages of a snapshot: ranges are fetched and decoded side by side, each page is
+/// compared with its hash, and pages that later commits change stay in memory.
 struct SnapshotStage: Sendable {
     let source: OpenSegment
     let file: OutputFile

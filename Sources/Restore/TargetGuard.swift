@@ -7,7 +7,7 @@ package enum TargetGuard {
     ///
     /// Looks at the POSIX locks of the file and its `-shm` (any process of this kernel that has
     /// the database open in WAL mode holds some), and at the open files of the processes that this
-    /// user may look into. Call it only while this process has the database not open itself: closing
+    /// user may look into. Never call it while this process has the database open: closing
     /// a descriptor drops a process's locks.
     package static func user(of path: String) throws(SystemError) -> String? {
         for suffix in ["", "-shm"] {

@@ -3,8 +3,8 @@ import Bytes
 import Glibc
 import ObjectStorage
 import Platform
-import Testing
 import TestSupport
+import Testing
 
 @testable import Restore
 

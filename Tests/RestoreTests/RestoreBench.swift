@@ -101,7 +101,8 @@ struct StutteringStore: ObjectStore {
     func head(_ key: ObjectKey) async throws(StoreError) -> ObjectInfo? {
         try await store.head(key)
     }
-    func list(prefix: String, after: String?, limit: Int?) async throws(StoreError) -> [ObjectInfo] {
+    func list(prefix: String, after: String?, limit: Int?) async throws(StoreError) -> [ObjectInfo]
+    {
         try await store.list(prefix: prefix, after: after, limit: limit)
     }
     func delete(_ keys: [ObjectKey]) async throws(StoreError) { try await store.delete(keys) }

@@ -2,8 +2,8 @@ import BackupCatalog
 import Bytes
 import ObjectStorage
 import Platform
-import Testing
 import TestSupport
+import Testing
 
 @testable import Restore
 

@@ -55,7 +55,9 @@ struct SampleHistory {
             repeating: UInt8(truncatingIfNeeded: random.next()),
             count: pageSize.bytes
         )
-        for _ in 0..<8 { bytes[random.number(0...pageSize.bytes - 1)] = UInt8(random.number(0...255)) }
+        for _ in 0..<8 {
+            bytes[random.number(0...pageSize.bytes - 1)] = UInt8(random.number(0...255))
+        }
         return bytes
     }
 
