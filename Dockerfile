@@ -8,7 +8,8 @@
 FROM swift:6.3-bookworm AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        libsqlite3-dev libzstd-dev libxxhash-dev libcurl4-openssl-dev libssl-dev pkg-config \
+        libsqlite3-dev libzstd-dev libxxhash-dev libcurl4-openssl-dev libexpat1-dev libssl-dev \
+        pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Package.swift Package.resolved* ./
@@ -21,7 +22,8 @@ RUN swift build -c release --static-swift-stdlib --product highwater \
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        ca-certificates libsqlite3-0 libstdc++6 libxxhash0 libzstd1 \
+        ca-certificates libcurl4 libexpat1 libsqlite3-0 libssl3 libstdc++6 libxxhash0 \
+        libzstd1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home highwater
 COPY --from=build /highwater /usr/local/bin/highwater

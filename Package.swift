@@ -52,11 +52,6 @@ let package = Package(
             pkgConfig: "sqlite3",
             providers: [.apt(["libsqlite3-dev"])]
         ),
-        .systemLibrary(
-            name: "CCurl",
-            pkgConfig: "libcurl",
-            providers: [.apt(["libcurl4-openssl-dev"])]
-        ),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(
@@ -64,7 +59,10 @@ let package = Package(
             pkgConfig: "libxxhash",
             providers: [.apt(["libxxhash-dev"])]
         ),
+        .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         .target(name: "CLinux"),
+        // libcurl is loaded when it is needed, so this has code: Debian's libcurl4-openssl-dev.
+        .target(name: "CCurl"),
 
         // Pure formats.
         module("Bytes", [], hot: true),
@@ -76,7 +74,10 @@ let package = Package(
         // The edges: kernel, SQLite, stores.
         module("Platform", ["CLinux", "Bytes"]),
         module("SQLiteAccess", ["CSQLite", "Bytes", "Platform", "WALFormat"], hot: true),
+        module("Digests", ["COpenSSL"]),
+        module("HTTPTransport", ["CCurl", "Platform"]),
         module("ObjectStorage", ["Bytes", "Platform"]),
+        module("S3", ["CExpat", "Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform"]),
 
         // The engine.
         module("BackupCatalog", ["Bytes", "ObjectStorage", "SegmentFormat"]),
@@ -102,7 +103,7 @@ let package = Package(
             name: "AgentCLI",
             dependencies: [
                 "BackupCatalog", "Bytes", "ObjectStorage", "Platform", "Replication", "Restore",
-                "SegmentFormat", "SQLiteAccess",
+                "S3", "SegmentFormat", "SQLiteAccess",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -123,6 +124,8 @@ let package = Package(
             ["Bytes", "PageHashing", "SegmentFormat", "Zstandard"],
             resources: [.copy("Fixtures")]
         ),
+        tests("DigestsTests", ["Bytes", "Digests"]),
+        tests("S3Tests", ["Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform", "S3"]),
         tests("ObjectStorageTests", ["Bytes", "ObjectStorage", "Platform"]),
         tests(
             "ReplicationTests",

@@ -3,7 +3,8 @@
 set -euo pipefail
 
 packages=(
-    libsqlite3-dev libzstd-dev libxxhash-dev libcurl4-openssl-dev libssl-dev pkg-config sqlite3
+    libsqlite3-dev libzstd-dev libxxhash-dev libcurl4-openssl-dev libexpat1-dev libssl-dev
+    pkg-config sqlite3
 )
 [[ "${1:-build}" == test ]] && packages+=(python3 python3-venv curl openssl)
 

@@ -42,8 +42,9 @@ enum ErrorReport {
             switch error.code {
             case .notFound: 5
             case .accessDenied: 4
-            case .unreachable, .noSpace: 3
+            case .unreachable, .noSpace, .noBucket: 3
             case .unsupported, .invalid: 2
+            case .damaged: 7
             default: 1
             }
         case let error as CatalogError:

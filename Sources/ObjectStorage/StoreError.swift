@@ -18,6 +18,10 @@ package struct StoreError: Error, Sendable, CustomStringConvertible {
         case unsupported
         /// The bytes to be stored could not be read. Nothing was stored.
         case bodyFailed
+        /// The store has no such bucket, so that nothing can be said about its objects.
+        case noBucket
+        /// What came from the store is not what it announced.
+        case damaged
     }
 
     /// What was attempted.
@@ -38,6 +42,8 @@ package struct StoreError: Error, Sendable, CustomStringConvertible {
     package let object: String
     /// A sentence: what the store said.
     package let message: String
+    /// Whether the request may have taken effect all the same.
+    package var mayHaveArrived = false
 
     /// A failure.
     package init(_ code: Code, _ operation: Operation, object: String, _ message: String) {

@@ -2,6 +2,8 @@
 package enum StoreURL: Hashable, Sendable, CustomStringConvertible {
     /// A local folder, by its absolute path without a slash at the end.
     case folder(path: String)
+    /// A place in a bucket.
+    case bucket(BucketURL)
 
     /// The place that `text` names.
     ///
@@ -14,32 +16,35 @@ package enum StoreURL: Hashable, Sendable, CustomStringConvertible {
                 text,
                 text.hasPrefix("/")
                     ? "this is a path, not a URL; write file://\(text)"
-                    : "this is not a URL; write file:///absolute/path"
+                    : "this is not a URL; write file:///absolute/path or s3://bucket/prefix"
             )
         }
         let scheme = text[..<colon.lowerBound].lowercased()
         let rest = text[colon.upperBound...]
         switch scheme {
         case "file": return try folder(rest, of: text)
-        case "s3", "gs", "gcs", "abs", "sftp", "nats", "webdav", "webdavs", "oss":
+        case "s3": return .bucket(try BucketURL.parse(rest, of: text))
+        case "gs", "gcs", "abs", "sftp", "nats", "webdav", "webdavs", "oss":
             throw failure(
                 .unsupported,
                 text,
-                "this version stores backups in folders only (file:///absolute/path);"
-                    + " \(scheme):// is not supported yet"
+                "this version stores backups in folders (file:///absolute/path) and S3 buckets"
+                    + " (s3://bucket/prefix); \(scheme):// is not supported"
             )
         default:
             throw failure(
                 .unsupported,
                 text,
-                "'\(scheme)' is not a kind of store; write file:///absolute/path"
+                "'\(scheme)' is not a kind of store; write file:///absolute/path or"
+                    + " s3://bucket/prefix"
             )
         }
     }
 
     package var description: String {
         switch self {
-        case .folder(let path): "file://" + Self.encode(path)
+        case .folder(let path): "file://" + PercentCoding.encode(path)
+        case .bucket(let url): url.description
         }
     }
 
@@ -48,7 +53,7 @@ package enum StoreURL: Hashable, Sendable, CustomStringConvertible {
         _ text: String,
         _ message: String
     ) -> StoreError {
-        StoreError(code, .open, object: text, message)
+        StoreError(code, .open, object: BucketURL.redacted(text), message)
     }
 
     private static func folder(
@@ -71,7 +76,7 @@ package enum StoreURL: Hashable, Sendable, CustomStringConvertible {
                 "file:// takes no options; write a '?' in a path as %3F and a '#' as %23"
             )
         }
-        guard let decoded = decode(raw), !decoded.utf8.contains(0) else {
+        guard let decoded = PercentCoding.decode(raw), !decoded.utf8.contains(0) else {
             throw failure(.invalid, text, "a '%' must be followed by two hexadecimal digits")
         }
         let parts = decoded.split(separator: "/")
@@ -83,36 +88,5 @@ package enum StoreURL: Hashable, Sendable, CustomStringConvertible {
             throw failure(.invalid, text, "the root folder is no place for backups; name a folder")
         }
         return .folder(path: path)
-    }
-
-    private static func decode(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard rest.count >= 2,
-                let pair = String(validating: rest.prefix(2), as: UTF8.self),
-                pair.allSatisfy(\.isHexDigit), let value = UInt8(pair, radix: 16)
-            else { return nil }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
-    }
-
-    private static func encode(_ path: String) -> String {
-        var text = ""
-        for scalar in path.unicodeScalars {
-            switch scalar {
-            case "%": text += "%25"
-            case "?": text += "%3F"
-            case "#": text += "%23"
-            default: text.unicodeScalars.append(scalar)
-            }
-        }
-        return text
     }
 }

@@ -16,7 +16,12 @@ import Testing
     }
 
     @Test(arguments: [
-        ("s3://bucket/prefix", StoreError.Code.unsupported, "file:///absolute/path"),
+        ("gs://bucket/prefix", StoreError.Code.unsupported, "file:///absolute/path"),
+        ("s3://", .invalid, "bucket's name"),
+        ("s3://key:secret@bucket/x", .invalid, "AWS_ACCESS_KEY_ID"),
+        ("s3://bucket/a/../b", .invalid, "'..'"),
+        ("s3://bucket/a%0ab", .invalid, "control"),
+        ("s3://bucket/a?=x", .invalid, "name=value"),
         ("ftp://host/x", .unsupported, "'ftp'"),
         ("file://relative/path", .invalid, "three slashes"),
         ("file:///", .invalid, "root folder"),

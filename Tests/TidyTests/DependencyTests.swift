@@ -12,7 +12,10 @@ import Testing
         "SegmentFormat": ["Bytes", "PageHashing", "Zstandard"],
         "Platform": ["CLinux", "Bytes"],
         "SQLiteAccess": ["CSQLite", "Bytes", "Platform", "WALFormat"],
+        "Digests": ["COpenSSL"],
+        "HTTPTransport": ["CCurl", "Platform"],
         "ObjectStorage": ["Bytes", "Platform"],
+        "S3": ["CExpat", "Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform"],
         "BackupCatalog": ["Bytes", "ObjectStorage", "SegmentFormat"],
         "Replication": [
             "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "SegmentFormat",
@@ -23,7 +26,7 @@ import Testing
         ],
         "AgentCLI": [
             "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "Replication",
-            "Restore", "SegmentFormat", "SQLiteAccess", "WALFormat",
+            "Restore", "S3", "SegmentFormat", "SQLiteAccess", "WALFormat",
         ],
         "highwater": ["AgentCLI"],
     ]
@@ -67,7 +70,7 @@ import Testing
 
     @Test func `every module is in the table`() {
         let folders = Set(SourceTree.sources.map(\.module))
-        let cModules: Set<String> = ["CLinux"]
+        let cModules: Set<String> = ["CCurl", "CLinux"]
         #expect(folders.subtracting(Self.direct.keys).subtracting(cModules).isEmpty)
     }
 

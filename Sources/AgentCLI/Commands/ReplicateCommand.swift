@@ -19,7 +19,7 @@ struct ReplicateCommand: AsyncParsableCommand {
     @Argument(help: "The database's path. It is waited for if it does not exist yet.")
     var database: String
 
-    @Argument(help: "Where the backup goes: file:///absolute/path.")
+    @Argument(help: "Where the backup goes: file:///absolute/path or s3://bucket/prefix?….")
     var url: String
 
     @Option(
@@ -47,15 +47,21 @@ struct ReplicateCommand: AsyncParsableCommand {
 
     func run() async throws {
         let executor = ThreadExecutor(threads: 6)
-        let store = try StoreFactory.open(url, executor: executor)
+        let lines = LogLines(minimum: LogLines.levels[logLevel] ?? 1)
+        let store = try StoreFactory.open(
+            url,
+            executor: executor,
+            use: .service,
+            log: lines.storeLog
+        )
         let stop = StopRequest()
         let signals = try SignalPipe(signals: [SIGTERM, SIGINT], secondExitCode: 130)
         var agent = Agent(
             databasePath: database,
-            destination: Destination(store: store, name: url),
+            destination: Destination(store: store, name: BucketURL.redacted(url)),
             stop: stop,
             host: try ReplicationHost(version: Highwater.version, executor: executor),
-            log: LogLines(minimum: LogLines.levels[logLevel] ?? 1).function
+            log: lines.function
         )
         agent.syncInterval = Int64(syncInterval * 1_000_000_000)
         let ended = try WakeUp()
@@ -72,16 +78,6 @@ struct ReplicateCommand: AsyncParsableCommand {
             for try await _ in group {}
         }
         _ = consume signals
-    }
-}
-
-/// Opens the store that a URL names.
-enum StoreFactory {
-    static func open(_ url: String, executor: ThreadExecutor) throws(StoreError) -> any ObjectStore
-    {
-        switch try StoreURL.parse(url) {
-        case .folder(let path): FolderStore(root: path, executor: executor)
-        }
     }
 }
 

@@ -14,7 +14,7 @@ extension NameSpecification {
 
 /// The arguments of every command that reads a store.
 struct StoreOptions: ParsableArguments {
-    @Argument(help: "Where the backup is: file:///absolute/path.")
+    @Argument(help: "Where the backup is: file:///absolute/path or s3://bucket/prefix?….")
     var url: String
 
     @Option(name: .both("generation"), help: "Take this generation instead of the newest.")
