@@ -78,13 +78,14 @@ let package = Package(
         module("HTTPTransport", ["CCurl", "Platform"]),
         module("ObjectStorage", ["Bytes", "Platform"]),
         module("S3", ["CExpat", "Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform"]),
+        module("Hazards", ["Bytes", "Platform", "SQLiteAccess", "WALFormat"]),
 
         // The engine.
         module("BackupCatalog", ["Bytes", "ObjectStorage", "SegmentFormat"]),
         module(
             "Replication",
             [
-                "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform",
+                "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "PageHashing", "Platform",
                 "SegmentFormat", "SQLiteAccess", "WALFormat",
             ],
             hot: true
@@ -102,8 +103,8 @@ let package = Package(
         .target(
             name: "AgentCLI",
             dependencies: [
-                "BackupCatalog", "Bytes", "ObjectStorage", "Platform", "Replication", "Restore",
-                "S3", "SegmentFormat", "SQLiteAccess",
+                "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "Platform", "Replication",
+                "Restore", "S3", "SegmentFormat", "SQLiteAccess", "WALFormat",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -141,6 +142,7 @@ let package = Package(
                 "SegmentFormat",
             ]
         ),
+        tests("HazardsTests", ["Bytes", "Hazards", "Platform", "WALFormat"]),
         tests("AgentCLITests", ["AgentCLI", "Bytes", "Platform"]),
         tests("EndToEndTests", ["Bytes", "Platform"]),
         tests("TidyTests", []),

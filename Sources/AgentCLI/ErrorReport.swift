@@ -1,6 +1,7 @@
 import ArgumentParser
 import BackupCatalog
 import Glibc
+import Hazards
 import ObjectStorage
 import Platform
 import Replication
@@ -20,6 +21,8 @@ enum ErrorReport {
         // ArgumentParser's own: help is 0, a wrong command line 2.
         let code = Highwater.exitCode(for: error)
         let message = Highwater.fullMessage(for: error)
+        // A command that has said everything already, and only wants its exit code.
+        if error is ExitCode { Glibc.exit(code.rawValue) }
         if code == .success {
             print(message)
             Glibc.exit(0)
@@ -63,6 +66,11 @@ enum ErrorReport {
             }
         case is SegmentError: 7
         case is CancellationError: 130
+        case let error as HazardsError:
+            switch error.code {
+            case .unusablePath: 2
+            case .unsafe: 9
+            }
         case let error as SystemError: error.number == EACCES || error.number == EPERM ? 4 : 1
         case let error as SQLiteError: error.isAccessDenied ? 4 : error.isBusy ? 9 : 1
         default: nil

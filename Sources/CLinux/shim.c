@@ -10,6 +10,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -74,3 +77,54 @@ int hw_free_space(const char *path, uint64_t *free_bytes, uint64_t *total_bytes)
 }
 
 int hw_flock_exclusive(int fd) { return flock(fd, LOCK_EX | LOCK_NB); }
+
+int64_t hw_file_system_type(const char *path) {
+    struct statfs info;
+    if (statfs(path, &info) != 0) {
+        return -1;
+    }
+    // f_type is a signed long: CIFS, SMB2, BTRFS and F2FS have the top bit of 32 set.
+    return (int64_t)(uint32_t)info.f_type;
+}
+
+static struct flock range(int kind, int64_t start, int64_t length) {
+    struct flock lock;
+    memset(&lock, 0, sizeof lock);
+    lock.l_type = kind == 0 ? F_UNLCK : kind == 1 ? F_RDLCK : F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = start;
+    lock.l_len = length;
+    return lock;
+}
+
+int hw_lock_range(int fd, int kind, int64_t start, int64_t length) {
+    struct flock lock = range(kind, start, length);
+    return fcntl(fd, F_SETLK, &lock);
+}
+
+int hw_lock_holder(int fd, int64_t start, int64_t length, int32_t *pid) {
+    struct flock lock = range(2, start, length);
+    if (fcntl(fd, F_GETLK, &lock) != 0) {
+        return -1;
+    }
+    *pid = lock.l_pid;
+    return lock.l_type == F_UNLCK ? 0 : lock.l_type == F_RDLCK ? 1 : 2;
+}
+
+void *hw_map_shared(int fd, int64_t length) {
+    void *address = mmap(NULL, (size_t)length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return address == MAP_FAILED ? NULL : address;
+}
+
+uint32_t hw_load_word(const void *address) {
+    return __atomic_load_n((const volatile uint32_t *)address, __ATOMIC_SEQ_CST);
+}
+
+void hw_store_word(void *address, uint32_t value) {
+    __atomic_store_n((volatile uint32_t *)address, value, __ATOMIC_SEQ_CST);
+}
+
+uint64_t hw_descriptor_limit(void) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+}

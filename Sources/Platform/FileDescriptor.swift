@@ -132,6 +132,21 @@ package struct FileStatus: Sendable, Hashable {
     package let modifiedMilliseconds: Int64
     package let isFolder: Bool
     package let isRegularFile: Bool
+    package let isSymbolicLink: Bool
+    private let type: UInt32
+
+    /// What the file is, in a word.
+    package var typeName: String {
+        switch mode_t(type) {
+        case S_IFREG: "file"
+        case S_IFDIR: "folder"
+        case S_IFLNK: "symbolic link"
+        case S_IFIFO: "FIFO"
+        case S_IFSOCK: "socket"
+        case S_IFCHR, S_IFBLK: "device"
+        default: "special file"
+        }
+    }
 
     init(_ raw: stat) {
         device = UInt64(raw.st_dev)
@@ -145,5 +160,7 @@ package struct FileStatus: Sendable, Hashable {
             Int64(raw.st_mtim.tv_sec) * 1000 + Int64(raw.st_mtim.tv_nsec) / 1_000_000
         isFolder = raw.st_mode & S_IFMT == S_IFDIR
         isRegularFile = raw.st_mode & S_IFMT == S_IFREG
+        isSymbolicLink = raw.st_mode & S_IFMT == S_IFLNK
+        type = UInt32(raw.st_mode & S_IFMT)
     }
 }

@@ -1,5 +1,6 @@
 import BackupCatalog
 package import Bytes
+package import Hazards
 import ObjectStorage
 import Platform
 import SegmentFormat
@@ -18,6 +19,10 @@ package struct Agent: Sendable {
     package var log: ReplicationLog
     /// What all databases of the process share.
     package var host: ReplicationHost
+    /// What may be set about the guards against unsafe set-ups.
+    package var hazards = HazardOptions()
+    /// The hazards found so far.
+    package let alarm = HazardAlarm()
 
     /// An agent with the default cadence.
     package init(
@@ -48,8 +53,9 @@ package struct Agent: Sendable {
                     log: log
                 )
             else { return }
+            let watch = try await guardStart(path)
             do {
-                try await replicate(path)
+                try await watch.during(on: host.executor) { try await replicate(path) }
                 return
             } catch let error as ReplicationError where error.isRetryable && !stop.isRequested {
                 log(.error, "following stopped, attaching again", [("reason", error.message)])
@@ -80,7 +86,8 @@ package struct Agent: Sendable {
                     owner: owner,
                     version: host.version,
                     local: local,
-                    syncInterval: syncInterval
+                    syncInterval: syncInterval,
+                    alarm: alarm
                 )
                 let hosted = try await host.executor.run {
                     let follower = try begin.follower(

@@ -19,8 +19,8 @@ struct Attachment {
     /// How long a checkpoint of somebody else may keep us from attaching.
     private static let handshakeTime: Int64 = 30 * Nanoseconds.second
 
-    /// Attaches to a WAL database.
-    init(path: String) throws {
+    /// Attaches to a WAL database. `mayCheckpoint` is false where a set-up is known to be unsafe.
+    init(path: String, mayCheckpoint: Bool = true) throws {
         guard let identity = try FileSystem.status(path) else {
             throw ReplicationError(.databaseChanged, "'\(path)' has gone")
         }
@@ -38,7 +38,7 @@ struct Attachment {
         }
         // Whoever read the header before our first pin must not act on it any more.
         let deadline = MonotonicTime.now + Self.handshakeTime
-        while try checkpointer.checkpointPassive() != .done {
+        while mayCheckpoint, try checkpointer.checkpointPassive() != .done {
             guard MonotonicTime.now < deadline else {
                 throw ReplicationError(
                     .exclusivelyLocked,

@@ -17,6 +17,7 @@ extension Follower {
 
     /// A PASSIVE checkpoint of ours. True when it held CKPT.
     private func passive() throws -> Bool {
+        guard mayCheckpoint else { return false }
         let outcome = try checkpointer.checkpointPassive()
         lastBackfill = index.checkpointInfo()?.nBackfill ?? lastBackfill
         return outcome == .done
@@ -59,7 +60,8 @@ extension Follower {
     private func leapToLockZero() throws {
         nextLeap = nil
         let rules = pins.rules
-        guard position.frame > 0, rules.safe == rules.copied, leapedAt != rules.copied,
+        guard mayCheckpoint, position.frame > 0, rules.safe == rules.copied,
+            leapedAt != rules.copied,
             let info = index.checkpointInfo(), info.nBackfill == position.frame,
             let header = index.header(), header.salts == position.salts,
             header.mxFrame == position.frame
@@ -111,7 +113,7 @@ extension Follower {
 
     /// When the application counts as quiet, if the WAL is worth a reset then.
     var quietTime: MonotonicTime? {
-        guard snapshot == nil, position.frame >= configuration.quietResetFrames,
+        guard snapshot == nil, mayCheckpoint, position.frame >= configuration.quietResetFrames,
             batch == nil, unsafeSegments.isEmpty
         else { return nil }
         let time = lastCommit + configuration.quietTime
@@ -120,7 +122,7 @@ extension Follower {
 
     /// Lets the WAL be reset when it has grown.
     func makeRoom() throws {
-        guard snapshot == nil else { return }
+        guard snapshot == nil, mayCheckpoint else { return }
         let now = MonotonicTime.now
         if position.frame >= resetThreshold, resetBackOff.isReady(now) {
             if try resetUnderWriteLock() {

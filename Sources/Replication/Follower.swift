@@ -1,5 +1,6 @@
 import Bytes
 import Glibc
+import Hazards
 import Platform
 import SQLiteAccess
 import SegmentFormat
@@ -70,6 +71,8 @@ final class Follower {
     var quietBackOff = BackOff()
     var nextSafetyPoll: MonotonicTime
     var safetyPollInterval = 5 * Nanoseconds.second
+    var invariants: InvariantGuard
+    var nextInvariantLook: MonotonicTime
     var isFinishing = false
     /// Called once: the base is in the store, or none was needed.
     var whenSettled: (() -> Void)?
@@ -125,6 +128,8 @@ final class Follower {
         let now = MonotonicTime.now
         lastCommit = now
         nextSafetyPoll = now
+        nextInvariantLook = now
+        invariants = InvariantGuard(database: configuration.databasePath)
     }
 
     /// What a follower begins with: the state that the store has, or is about to get.
@@ -145,6 +150,7 @@ final class Follower {
         try collectDurable()
         try produceSnapshot()
         try look()
+        try guardInvariants()
         try lookAtCheckpoints()
         try ship()
         try movePins()
@@ -162,10 +168,11 @@ final class Follower {
         if batch != nil { consider(sealTime(now)) }
         consider(nextLockProbe)
         consider(nextLeap)
+        if invariants.isSuspicious { consider(nextInvariantLook) }
         if let urgentSince { consider(urgentSince + configuration.urgentStoreTime) }
         if let time = quietTime { consider(time) }
-        if position.frame >= resetThreshold { consider(resetBackOff.next) }
-        if pins.rules.isHandshakeDue { consider(now + Nanoseconds.millisecond) }
+        if mayCheckpoint, position.frame >= resetThreshold { consider(resetBackOff.next) }
+        if mayCheckpoint, pins.rules.isHandshakeDue { consider(now + Nanoseconds.millisecond) }
         return max(deadline, now)
     }
 
@@ -188,7 +195,9 @@ final class Follower {
         statistics.walFramesMax = max(statistics.walFramesMax, header.mxFrame)
         switch try pins.observe(header) {
         case .unchanged: break
-        case .broken(let reason): throw hazard(reason)
+        case .broken(let reason):
+            raiseBroken(reason)
+            throw hazard(reason)
         case .appended:
             try copy(header, seenAt: seenAt)
         case .reset:

@@ -1,4 +1,5 @@
 package import Bytes
+package import Hazards
 
 /// How one database is followed. Times in nanoseconds.
 package struct FollowerConfiguration: Sendable {
@@ -27,6 +28,8 @@ package struct FollowerConfiguration: Sendable {
     package var shutdownTime: Int64 = 30_000_000_000
     /// Bytes of sealed segments in memory; beyond them commits wait in the WAL.
     package var pendingBytesMax = 16 * 1024 * 1024
+    /// The database's hazards: after a fatal one nothing is checkpointed or reset.
+    package var alarm = HazardAlarm()
 
     /// A configuration with the defaults of DESIGN §3 and §4.
     package init(

@@ -1,5 +1,6 @@
 import Bytes
 import Glibc
+import Hazards
 import Platform
 import SQLiteAccess
 import SegmentFormat
@@ -14,6 +15,7 @@ struct FollowerStart {
     let version: String
     let local: LocalState
     let syncInterval: Int64
+    var alarm = HazardAlarm()
 
     /// Attaches, and either goes on in the tip's generation or begins a new one with a snapshot.
     func follower(
@@ -22,7 +24,7 @@ struct FollowerStart {
         signal: FollowerSignal,
         log: @escaping ReplicationLog
     ) throws -> Follower {
-        let attachment = try Attachment(path: path)
+        let attachment = try Attachment(path: path, mayCheckpoint: !alarm.isFatal)
         var wal = try WALFile(path: path + "-wal", pageSize: attachment.pageSize)
         let state = try PinnedState(
             index: attachment.index,
@@ -41,6 +43,7 @@ struct FollowerStart {
             spoolFolder: local.spoolFolder
         )
         configuration.syncInterval = syncInterval
+        configuration.alarm = alarm
         try local.clearSpool()
         report(resumed, tip: tip, log: log)
         let digest = try resumed == nil ? state.digest(wal: &wal) : .zero

@@ -91,6 +91,7 @@ import Testing
     @Test func `every scenario of the harness is a test`() async throws {
         let outcome = try await Oracle.run(["--list"])
         let names = outcome.output.split(separator: "\n").filter { !$0.hasPrefix(" ") }
-        #expect(names.map(String.init) == Self.application + Self.lifecycle + Self.badInput)
+        let known = Self.application + Self.lifecycle + Self.badInput + HazardTests.scenarios
+        #expect(names.map(String.init) == known)
     }
 }

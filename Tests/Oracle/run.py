@@ -14,11 +14,13 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import bad_input
+import hazards
 import lifecycle
 import scenarios
 from testbed import Testbed
 
 ALL = {**scenarios.SCENARIOS, **lifecycle.SCENARIOS, **bad_input.SCENARIOS}
+ALL |= hazards.SCENARIOS
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 

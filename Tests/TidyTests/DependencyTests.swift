@@ -16,17 +16,18 @@ import Testing
         "HTTPTransport": ["CCurl", "Platform"],
         "ObjectStorage": ["Bytes", "Platform"],
         "S3": ["CExpat", "Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform"],
+        "Hazards": ["Bytes", "Platform", "SQLiteAccess", "WALFormat"],
         "BackupCatalog": ["Bytes", "ObjectStorage", "SegmentFormat"],
         "Replication": [
-            "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "SegmentFormat",
-            "SQLiteAccess", "WALFormat",
+            "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "PageHashing", "Platform",
+            "SegmentFormat", "SQLiteAccess", "WALFormat",
         ],
         "Restore": [
             "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "SegmentFormat",
         ],
         "AgentCLI": [
-            "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "Replication",
-            "Restore", "S3", "SegmentFormat", "SQLiteAccess", "WALFormat",
+            "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "PageHashing", "Platform",
+            "Replication", "Restore", "S3", "SegmentFormat", "SQLiteAccess", "WALFormat",
         ],
         "highwater": ["AgentCLI"],
     ]
@@ -35,7 +36,8 @@ import Testing
     static let external: [String: Set<String>] = [
         "Synchronization": Set(direct.keys),
         "Glibc": [
-            "Platform", "SQLiteAccess", "ObjectStorage", "Replication", "Restore", "AgentCLI",
+            "Platform", "SQLiteAccess", "ObjectStorage", "Hazards", "Replication", "Restore",
+            "AgentCLI",
         ],
         "Dispatch": ["Platform"],
         "FoundationEssentials": ["AgentCLI", "BackupCatalog"],

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Bytes
 import Glibc
+import Hazards
 import ObjectStorage
 import Platform
 import Replication
@@ -34,6 +35,18 @@ struct ReplicateCommand: AsyncParsableCommand {
     )
     var logLevel = "info"
 
+    @Flag(
+        name: .both("allow-hazard"),
+        help: "Start although the database's set-up is known to lose data; never checkpoint then."
+    )
+    var allowHazard = false
+
+    @Flag(
+        name: .both("no-heartbeat"),
+        help: "Write no heartbeat beside databases on network or shared file systems."
+    )
+    var noHeartbeat = false
+
     func validate() throws {
         guard syncInterval >= 0, syncInterval <= 86_400 else {
             throw ValidationError("The sync interval must be from 0 to 86400 seconds.")
@@ -64,6 +77,8 @@ struct ReplicateCommand: AsyncParsableCommand {
             log: lines.function
         )
         agent.syncInterval = Int64(syncInterval * 1_000_000_000)
+        agent.hazards.isStartAllowed = allowHazard
+        agent.hazards.writesHeartbeat = !noHeartbeat
         let ended = try WakeUp()
         let descriptors = (signals.descriptor.rawValue, ended.descriptor.rawValue)
         try await withThrowingTaskGroup(of: Void.self) { group in

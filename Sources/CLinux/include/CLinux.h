@@ -31,4 +31,24 @@ int hw_free_space(const char *path, uint64_t *free_bytes, uint64_t *total_bytes)
 /// flock(2), exclusive and without waiting.
 int hw_flock_exclusive(int fd);
 
+/// statfs(2): the file system's magic number as 32 bits, or -1 with errno.
+int64_t hw_file_system_type(const char *path);
+
+/// fcntl(F_SETLK) on a byte range: 0 unlocks, 1 takes a shared lock, 2 an exclusive one.
+int hw_lock_range(int fd, int kind, int64_t start, int64_t length);
+
+/// fcntl(F_GETLK) for an exclusive lock: 0 when the range is free, 1 or 2 when somebody holds a
+/// shared or exclusive lock, -1 with errno. `pid` is the holder's, 0 in another pid namespace.
+int hw_lock_holder(int fd, int64_t start, int64_t length, int32_t *pid);
+
+/// mmap(2), MAP_SHARED, for reading and writing; null with errno.
+void *hw_map_shared(int fd, int64_t length);
+
+/// One load or store of a word that another process uses too.
+uint32_t hw_load_word(const void *address);
+void hw_store_word(void *address, uint32_t value);
+
+/// getrlimit(RLIMIT_NOFILE): the soft limit.
+uint64_t hw_descriptor_limit(void);
+
 #endif

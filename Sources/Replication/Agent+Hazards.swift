@@ -1,0 +1,34 @@
+import Hazards
+import Platform
+
+extension Agent {
+    /// The start guard of DESIGN §9: looks at the set-up before any connection exists, and refuses
+    /// to go on when it is known to lose data.
+    func guardStart(_ path: String) async throws -> HazardWatch {
+        let (alarm, options, log, stop) = (alarm, hazards, log, stop)
+        return try await host.executor.run {
+            let watch = try HazardWatch(
+                database: path,
+                localFolder: LocalState(databasePath: path).folder,
+                options: options,
+                alarm: alarm,
+                report: { Self.report($0, database: path, log: log) }
+            )
+            try watch.checkStart { stop.isRequested }
+            return watch
+        }
+    }
+
+    /// A finding as a log line: what it is, and what to do.
+    static func report(_ finding: Finding, database: String, log: ReplicationLog) {
+        log(
+            finding.verdict >= .high ? .error : .warning,
+            "hazard",
+            [
+                ("code", finding.code.rawValue), ("verdict", "\(finding.verdict)"),
+                ("database", database), ("message", finding.message),
+                ("remedy", finding.remedy),
+            ]
+        )
+    }
+}
