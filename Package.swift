@@ -126,6 +126,7 @@ let package = Package(
             resources: [.copy("Fixtures")]
         ),
         tests("DigestsTests", ["Bytes", "Digests"]),
+        tests("HTTPTransportTests", ["HTTPTransport", "Platform"]),
         tests("S3Tests", ["Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform", "S3"]),
         tests("ObjectStorageTests", ["Bytes", "ObjectStorage", "Platform"]),
         tests(

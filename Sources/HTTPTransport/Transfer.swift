@@ -81,6 +81,8 @@ final class Transfer {
         set(CURLOPT_BUFFERSIZE, 256 * 1024)
         set(CURLOPT_UPLOAD_BUFFERSIZE, 256 * 1024)
         set(CURLOPT_FOLLOWLOCATION, 0)
+        // A transfer that ends while its host's name is looked up does not wait for that.
+        set(CURLOPT_QUICK_EXIT, 1)
         set(CURLOPT_FAILONERROR, 0)
         _ = hw_easy_set_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
         set(CURLOPT_CONNECTTIMEOUT_MS, options.connectMilliseconds)

@@ -55,6 +55,48 @@ package protocol ObjectStore: Sendable {
 
     /// Deletes objects; those that do not exist are fine.
     func delete(_ keys: [ObjectKey]) async throws(StoreError)
+
+    /// As `get(_:range:)`, and only if the object still has this entity tag. Stores without tags
+    /// do not look at it.
+    ///
+    /// - Throws: `preconditionFailed` when the object is another one by now.
+    func get(
+        _ key: ObjectKey,
+        range: Range<UInt64>?,
+        ifMatch: String?
+    ) async throws(StoreError) -> [UInt8]
+
+    /// Whether `ifAbsent` is a lock: of several writers one wins. Without it the store looks first
+    /// and then writes. May make a few requests the first time.
+    func honoursIfAbsent() async throws(StoreError) -> Bool
+
+    /// Removes what uploads that began before `time` and never ended have left behind; how many
+    /// there were.
+    func removeStaleUploads(before time: Timestamp) async throws(StoreError) -> Int
+
+    /// The store's clock minus this machine's in milliseconds, by the last answer that told it;
+    /// nil when none did. Makes no request.
+    var clockOffset: Int64? { get }
+}
+
+extension ObjectStore {
+    /// For stores without entity tags.
+    package func get(
+        _ key: ObjectKey,
+        range: Range<UInt64>?,
+        ifMatch: String?
+    ) async throws(StoreError) -> [UInt8] {
+        try await get(key, range: range)
+    }
+
+    /// For stores that always do.
+    package func honoursIfAbsent() async throws(StoreError) -> Bool { true }
+
+    /// For stores whose uploads leave nothing behind.
+    package func removeStaleUploads(before time: Timestamp) async throws(StoreError) -> Int { 0 }
+
+    /// For stores on this machine.
+    package var clockOffset: Int64? { nil }
 }
 
 extension ObjectStore {

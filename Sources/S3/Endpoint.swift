@@ -27,8 +27,8 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
 
     /// Whether the host is this machine.
     package var isLoopback: Bool {
-        host == "localhost" || host.hasSuffix(".localhost") || host.hasPrefix("127.")
-            || host == "[::1]"
+        host == "localhost" || host.hasSuffix(".localhost") || host == "[::1]"
+            || (isAddress && host.hasPrefix("127."))
     }
 
     /// Whether the host is an address and not a name.

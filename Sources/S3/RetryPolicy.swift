@@ -69,6 +69,13 @@ package struct RetryPolicy: Sendable {
     /// The longest pause, in milliseconds.
     package var pauseMaxMilliseconds: Int64 = 20_000
 
+    /// A policy of the caller's.
+    package init(attempts: Int, connectionAttempts: Int, budgetMilliseconds: Int64) {
+        self.attempts = attempts
+        self.connectionAttempts = connectionAttempts
+        self.budgetMilliseconds = budgetMilliseconds
+    }
+
     /// Somebody waits for the command.
     package static let interactive = RetryPolicy(
         attempts: 10,

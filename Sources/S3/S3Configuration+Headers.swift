@@ -3,7 +3,7 @@ import Digests
 extension S3Configuration {
     /// Headers of requests that make an object.
     var storingHeaders: [(name: String, value: String)] {
-        var headers = encryptionHeaders
+        var headers = encryptionHeaders + storingExtras
         if let storageClass { headers.append((name: "x-amz-storage-class", value: storageClass)) }
         return headers
     }

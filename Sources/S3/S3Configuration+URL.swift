@@ -73,6 +73,7 @@ extension S3Configuration {
         case "signpayload": leavesBodiesUnsigned = !(try reader.flag(option))
         case "requirecontentmd5": sendsMD5 = try reader.flag(option)
         case "header": headers.append(try reader.header(option))
+        case "putheader": storingExtras.append(try reader.header(option))
         case "sse": reader.encryption = option.value
         case "ssekmskeyid": reader.managedKey = option.value
         case "ssecustomeralgorithm":

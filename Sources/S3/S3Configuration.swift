@@ -42,6 +42,8 @@ package struct S3Configuration: Sendable {
     package var storageClass: String?
     /// Headers for every request, such as a provider's own.
     package var headers: [(name: String, value: String)] = []
+    /// Headers for requests that make objects, such as tags or retention.
+    package var storingExtras: [(name: String, value: String)] = []
     /// Whether requests go unsigned, to a public bucket.
     package var isAnonymous = false
     /// Whether bodies are left out of the signature, to save CPU. Over TLS only.

@@ -33,8 +33,10 @@ struct ErrorAnswer: Sendable {
         code = Self.codeOfStatus(status, isForObject: isForObject)
         let contentType = response.header("content-type")?.lowercased() ?? ""
         if response.body.isEmpty || isHead {
-            // Answers to HEAD have no body to be recognised by.
-            isFromS3 = isHead && (requestID != nil || !contentType.hasPrefix("text/html"))
+            // Without a body to be recognised by: absence is believed only of an answer to HEAD.
+            let isMarked = requestID != nil || region != nil
+            isFromS3 = isMarked || (isHead && !contentType.hasPrefix("text/html"))
+            if status == 404, !isHead { code = "HTTP404" }
             return
         }
         guard let root = try? XMLElement.parse(response.body),

@@ -33,12 +33,17 @@ struct S3Request: Sendable {
         self.key = key
     }
 
-    /// Gives the request a body, with its MD5 when `sendsMD5` and the machine has MD5.
+    /// Gives the request a body and, when `sendsMD5`, its MD5; on machines whose OpenSSL may not
+    /// compute that, S3's newer checksum header.
     mutating func set(body pieces: [[UInt8]], sendsMD5: Bool) {
         body = HTTPBody(pieces)
-        payloadHash = Hex.string(Digest.sha256(pieces))
-        if sendsMD5, let digest = try? Digest.digest(.md5, pieces) {
+        let hash = Digest.sha256(pieces)
+        payloadHash = Hex.string(hash)
+        guard sendsMD5 else { return }
+        if let digest = try? Digest.digest(.md5, pieces) {
             headers.append((name: "content-md5", value: Base64.encode(digest)))
+        } else {
+            headers.append((name: "x-amz-checksum-sha256", value: Base64.encode(hash)))
         }
     }
 }

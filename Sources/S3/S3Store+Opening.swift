@@ -2,7 +2,8 @@ package import ObjectStorage
 package import Platform
 
 extension S3Store {
-    /// The store that a URL and the environment describe. No request is made.
+    /// The store that a URL and the environment describe. No request is made, and no file read:
+    /// credentials are looked for when the first request needs them.
     ///
     /// - Throws: `invalid` when the URL makes no sense.
     package convenience init(
@@ -13,9 +14,18 @@ extension S3Store {
         log: @escaping StoreLog = { _, _, _ in }
     ) throws(StoreError) {
         let configuration = try S3Configuration(url, environment: environment)
-        let credentials = CredentialCache([EnvironmentCredentials(environment)], log: log)
-        self.init(
-            client: S3Client(configuration, credentials: credentials, policy: policy, log: log)
+        let context = CredentialContext(
+            environment: environment,
+            files: SharedFiles(environment: environment, executor: executor, log: log),
+            profile: configuration.profile,
+            region: configuration.firstRegion
         )
+        let client = S3Client(
+            configuration,
+            credentials: CredentialCache(context.chain, log: log),
+            policy: policy,
+            log: log
+        )
+        self.init(client: client)
     }
 }

@@ -11,6 +11,11 @@ package enum ConditionalWrites: String, Sendable {
 }
 
 extension S3Store {
+    /// As the protocol says: what a probe saw.
+    package func honoursIfAbsent() async throws(StoreError) -> Bool {
+        try await conditionalWrites() == .supported
+    }
+
     /// What a probe says about conditional writes, found out once: an object is written twice, and
     /// the second time has to be refused and change nothing.
     package func conditionalWrites() async throws(StoreError) -> ConditionalWrites {

@@ -32,6 +32,9 @@ package final class S3Store: ObjectStore {
 
     var configuration: S3Configuration { client.configuration }
 
+    /// As the protocol says.
+    package var clockOffset: Int64? { client.clockOffset }
+
     /// The object's key in the bucket.
     func fullKey(_ key: ObjectKey) -> String { configuration.keyPrefix + key.path }
 

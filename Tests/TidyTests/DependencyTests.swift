@@ -40,7 +40,7 @@ import Testing
             "AgentCLI",
         ],
         "Dispatch": ["Platform"],
-        "FoundationEssentials": ["AgentCLI", "BackupCatalog"],
+        "FoundationEssentials": ["AgentCLI", "BackupCatalog", "S3"],
         "ArgumentParser": ["AgentCLI", "highwater"],
         "Logging": ["AgentCLI"],
     ]
