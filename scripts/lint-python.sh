@@ -8,7 +8,8 @@ if [[ ${#programs[@]} -gt 0 ]]; then
     scripts/python.sh -W error -c '
 import ast, sys
 for path in sys.argv[1:]:
-    compile(open(path, encoding="utf-8").read(), path, "exec", ast.PyCF_ONLY_AST)
+    with open(path, encoding="utf-8") as source:
+        compile(source.read(), path, "exec", ast.PyCF_ONLY_AST)
 ' "${programs[@]}"
 fi
 for script in scripts/*.sh .ci/run; do bash -n "$script"; done

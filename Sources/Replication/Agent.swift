@@ -1,5 +1,5 @@
 import BackupCatalog
-package import Bytes
+import Bytes
 package import Hazards
 import ObjectStorage
 import Platform
@@ -69,9 +69,20 @@ package struct Agent: Sendable {
         let start = StartSlot(destination.starts)
         await start.take()
         defer { start.giveBack() }
-        let local = LocalState(databasePath: path, place: destination.name)
-        let owner = try await host.executor.run { try local.ownerToken() }
-        let tip = try await StoreTip.find(in: destination.store, owner: owner, log: log)
+        let begin = FollowerStart(
+            path: path,
+            displayPath: databasePath,
+            writer: host.writer,
+            version: host.version,
+            local: LocalState(databasePath: path, place: destination.name),
+            syncInterval: syncInterval,
+            alarm: alarm,
+            log: log
+        )
+        let owner = try await host.executor.run { try begin.open() }
+        guard let end = try await endOfBackup(owner: owner) else { return }
+        let wanted = try await host.executor.run { try begin.attach(tip: end.tip) }
+        let index = try await pageHashes(for: begin, searching: wanted)
         let signal = host.loop.newSignal()
         let queue = UploadQueue(signal: signal)
         let uploader = Uploader(queue: queue, destination: destination, log: log)
@@ -79,23 +90,8 @@ package struct Agent: Sendable {
             group.addTask(executorPreference: host.executor) { await uploader.run() }
             group.addTask(executorPreference: host.executor) {
                 defer { queue.close() }
-                let begin = FollowerStart(
-                    path: path,
-                    displayPath: databasePath,
-                    writer: host.writer,
-                    owner: owner,
-                    version: host.version,
-                    local: local,
-                    syncInterval: syncInterval,
-                    alarm: alarm
-                )
                 let hosted = try await host.executor.run {
-                    let follower = try begin.follower(
-                        tip: tip,
-                        queue: queue,
-                        signal: signal,
-                        log: log
-                    )
+                    let follower = try begin.follower(index: index, queue: queue, signal: signal)
                     follower.whenSettled = { start.giveBack() }
                     return HostedFollower(follower, id: signal.id)
                 }
@@ -110,18 +106,60 @@ package struct Agent: Sendable {
             }
         }
     }
-}
 
-/// Where the store's newest generation that is ours ends.
-package struct StoreTip: Sendable {
-    /// The generation.
-    package var generation: GenerationID
-    /// The place to go on from.
-    package var resume: ResumePoint
+    /// What the store says of earlier backups.
+    private struct EndOfBackup {
+        let tip: StoreTip?
+    }
 
-    /// A tip.
-    package init(generation: GenerationID, resume: ResumePoint) {
-        self.generation = generation
-        self.resume = resume
+    /// Asks the store where the backup ends, for as long as it takes to answer; nil when a stop was
+    /// requested first. Our first pin is held meanwhile.
+    private func endOfBackup(owner: Hash128) async throws -> EndOfBackup? {
+        var pause = Limits.storePauseMin
+        repeat {
+            do {
+                return EndOfBackup(
+                    tip: try await StoreTip.find(in: destination.store, owner: owner, log: log)
+                )
+            } catch let error as StoreError where error.isRetryable {
+                log(
+                    .error,
+                    "the store cannot be asked where the backup ends, trying again",
+                    [("database", databasePath), ("error", "\(error)")]
+                )
+                await stop.pause(nanoseconds: pause)
+                pause = min(pause * 2, Limits.storePauseMax)
+            }
+        } while !stop.isRequested
+        return nil
+    }
+
+    /// The page hashes of the store's last state, if they are wanted and can be had.
+    private func pageHashes(
+        for begin: FollowerStart,
+        searching wanted: [PageHashIndex.Wanted]
+    ) async throws -> PageHashIndex? {
+        guard !wanted.isEmpty, let tip = begin.indexedTip else { return nil }
+        do {
+            return try await Catalog(store: destination.store).pageHashes(
+                of: tip.generation,
+                at: tip.resume.txid,
+                searching: wanted
+            )
+        } catch let error as CatalogError {
+            log(
+                .error,
+                "the indexes of the backup cannot be read",
+                [("generation", "\(tip.generation.id)"), ("error", "\(error)")]
+            )
+            return nil
+        } catch let error as SegmentError {
+            log(
+                .error,
+                "the indexes of the backup cannot be read",
+                [("generation", "\(tip.generation.id)"), ("error", "\(error)")]
+            )
+            return nil
+        }
     }
 }

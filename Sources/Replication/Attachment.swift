@@ -3,7 +3,65 @@ import Platform
 import SQLiteAccess
 import WALFormat
 
-/// The connections to one database, with a pin held (DESIGN §4.0).
+/// The connections to one database, with a first pin held: from now on no commit that is in the
+/// WAL can be lost without notice, and the store may be asked where the backup ends.
+struct FirstPin {
+    let path: String
+    /// How the database can be recognised.
+    let identity: FileStatus
+    let index: WALIndex
+    let pageSize: PageSize
+    fileprivate let holding: Connection
+    fileprivate let idle: Connection
+    fileprivate let checkpointer: Connection
+
+    /// Opens a WAL database and takes the pin.
+    init(path: String) throws {
+        guard let identity = try FileSystem.status(path) else {
+            throw ReplicationError(.databaseChanged, "'\(path)' has gone")
+        }
+        self.path = path
+        self.identity = identity
+        holding = try Attachment.open(path, .pin)
+        idle = try Attachment.open(path, .pin)
+        checkpointer = try Attachment.open(path, .checkpointer)
+        do {
+            try holding.beginRead()
+            guard try holding.text("PRAGMA journal_mode") == "wal" else {
+                throw ReplicationError(.notWAL, "'\(path)' is not in WAL mode")
+            }
+            guard let size = PageSize(Int(try holding.integer("PRAGMA page_size"))) else {
+                throw ReplicationError(.databaseChanged, "'\(path)' has an impossible page size")
+            }
+            pageSize = size
+            index = try WALIndex(holding)
+        } catch let error as SQLiteError {
+            throw Attachment.explain(error, path: path)
+        }
+    }
+
+    /// The hashes of the database file by itself, when it provably holds the state at the start of
+    /// the WAL: no checkpoint has begun to copy frames since the last reset, and our pin, which is
+    /// a mark then, keeps the WAL from being reset.
+    func hashesAtStartOfWAL() throws -> PageHashList? {
+        guard let before = index.header(), before.mxFrame > 0, isFileUntouched(before) else {
+            return nil
+        }
+        let pageCount = UInt32(clamping: try index.fileSize() / Int64(pageSize.bytes))
+        let hashes = try PageHashList(pageCount: pageCount, pageSize: pageSize) { page, buffer in
+            try index.readPage(page, size: pageSize, into: buffer)
+        }
+        guard let after = index.header(), after.salts == before.salts, isFileUntouched(after)
+        else { return nil }
+        return hashes
+    }
+
+    private func isFileUntouched(_ header: WALIndexHeader) -> Bool {
+        index.checkpointInfo().map { $0.nBackfill == 0 && $0.nBackfillAttempted == 0 } ?? false
+    }
+}
+
+/// The connections to one database, with the pin held from which everything counts (DESIGN §4.0).
 struct Attachment {
     let checkpointer: Connection
     let index: WALIndex
@@ -19,26 +77,19 @@ struct Attachment {
     /// How long a checkpoint of somebody else may keep us from attaching.
     private static let handshakeTime: Int64 = 30 * Nanoseconds.second
 
-    /// Attaches to a WAL database. `mayCheckpoint` is false where a set-up is known to be unsafe.
-    init(path: String, mayCheckpoint: Bool = true) throws {
-        guard let identity = try FileSystem.status(path) else {
-            throw ReplicationError(.databaseChanged, "'\(path)' has gone")
-        }
-        self.identity = identity
-        let first = try Self.open(path, .pin)
-        let second = try Self.open(path, .pin)
-        checkpointer = try Self.open(path, .checkpointer)
-        do {
-            try first.beginRead()
-            guard try first.text("PRAGMA journal_mode") == "wal" else {
-                throw ReplicationError(.notWAL, "'\(path)' is not in WAL mode")
-            }
-        } catch let error as SQLiteError {
-            throw Self.explain(error, path: path)
-        }
-        // Whoever read the header before our first pin must not act on it any more.
+    /// Takes the second pin, once nobody is left who read the header before the first one.
+    init(_ pin: FirstPin) throws {
+        let path = pin.path
+        identity = pin.identity
+        checkpointer = pin.checkpointer
+        let (first, second) = (pin.holding, pin.idle)
+        // Whoever read the header before our first pin must not act on it any more: a checkpointer
+        // takes CKPT before it reads the header (wal.c sqlite3WalCheckpoint), so once that lock
+        // was free for a moment nobody is left. DESIGN §4.0 has a PASSIVE here. That would also
+        // copy frames that are not in the store yet, so that our second pin lands on lock 0, the
+        // next writer resets the WAL, and a kill in that moment costs commits.
         let deadline = MonotonicTime.now + Self.handshakeTime
-        while mayCheckpoint, try checkpointer.checkpointPassive() != .done {
+        while pin.index.isCheckpointRunning() {
             guard MonotonicTime.now < deadline else {
                 throw ReplicationError(
                     .exclusivelyLocked,
@@ -66,12 +117,10 @@ struct Attachment {
             try second.rollback()
         }
         try first.rollback()
-        guard let pageSize = PageSize(Int(try second.integer("PRAGMA page_size"))),
-            header.pageSize == nil || header.pageSize == pageSize
-        else {
+        pageSize = pin.pageSize
+        guard header.pageSize == nil || header.pageSize == pageSize else {
             throw ReplicationError(.databaseChanged, "the page size of '\(path)' is not certain")
         }
-        self.pageSize = pageSize
         holding = second
         idle = first
     }
@@ -85,7 +134,7 @@ struct Attachment {
         )
     }
 
-    private static func open(_ path: String, _ role: Connection.Role) throws -> Connection {
+    fileprivate static func open(_ path: String, _ role: Connection.Role) throws -> Connection {
         do throws(SQLiteError) {
             return try Connection(path: path, role: role)
         } catch {

@@ -55,7 +55,7 @@ final class CommitCopier {
     func copy(
         _ commit: WALFile.CommitBoundary,
         after previous: FrameIndex,
-        from wal: inout WALFile,
+        from wal: WALFile,
         under rules: PinProtocol,
         into encoder: SegmentBatch,
         record: CommitRecord,
@@ -68,15 +68,15 @@ final class CommitCopier {
                 isLast(frame, of: page, in: commit)
             else { continue }
             try wal.readPage(of: frame, into: result)
-            try append(page, before: previous, wal: &wal, rules: rules, encoder: encoder)
+            try append(page, before: previous, wal: wal, rules: rules, encoder: encoder)
         }
         if commit.pageCount > pageCount {
-            try appendGrowth(commit, after: previous, wal: &wal, encoder: encoder)
+            try appendGrowth(commit, after: previous, wal: wal, encoder: encoder)
         } else if commit.pageCount < pageCount {
             try appendRemovals(
                 commit.pageCount,
                 after: previous,
-                wal: &wal,
+                wal: wal,
                 rules: rules,
                 encoder: encoder
             )
@@ -103,7 +103,7 @@ final class CommitCopier {
     private func append(
         _ page: PageNumber,
         before previous: FrameIndex,
-        wal: inout WALFile,
+        wal: WALFile,
         rules: PinProtocol,
         encoder: SegmentBatch
     ) throws {
@@ -122,7 +122,7 @@ final class CommitCopier {
             )
             return
         }
-        switch try preImage(of: page, asOf: previous, wal: &wal, rules: rules) {
+        switch try preImage(of: page, asOf: previous, wal: wal, rules: rules) {
         case .content:
             let old = PageHasher.hash(UnsafeRawBufferPointer(before), number: page)
             digest = digest.map { $0 &- old &+ hash }
@@ -170,7 +170,7 @@ final class CommitCopier {
     private func preImage(
         of page: PageNumber,
         asOf previous: FrameIndex,
-        wal: inout WALFile,
+        wal: WALFile,
         rules: PinProtocol
     ) throws -> PreImage {
         if let hash = unwritten[page] { return .hash(hash) }
@@ -192,7 +192,7 @@ final class CommitCopier {
     private func appendGrowth(
         _ commit: WALFile.CommitBoundary,
         after previous: FrameIndex,
-        wal: inout WALFile,
+        wal: WALFile,
         encoder: SegmentBatch
     ) throws {
         for number in (pageCount + 1)...commit.pageCount {
@@ -224,7 +224,7 @@ final class CommitCopier {
     private func appendRemovals(
         _ newCount: UInt32,
         after previous: FrameIndex,
-        wal: inout WALFile,
+        wal: WALFile,
         rules: PinProtocol,
         encoder: SegmentBatch
     ) throws {
@@ -234,7 +234,7 @@ final class CommitCopier {
             guard page != pageSize.lockPage else { continue }
             var preHash: PageHash?
             var hasContent = false
-            switch try preImage(of: page, asOf: previous, wal: &wal, rules: rules) {
+            switch try preImage(of: page, asOf: previous, wal: wal, rules: rules) {
             case .content:
                 preHash = PageHasher.hash(UnsafeRawBufferPointer(before), number: page)
                 hasContent = kept < Self.undoShrinkPages

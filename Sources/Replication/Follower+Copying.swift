@@ -48,7 +48,7 @@ extension Follower {
         try copier.copy(
             commit,
             after: position.frame,
-            from: &wal,
+            from: wal,
             under: pins.rules,
             into: batch,
             record: CommitRecord(

@@ -1,3 +1,4 @@
+import BackupCatalog
 import Bytes
 import Platform
 import SegmentFormat
@@ -10,7 +11,7 @@ struct SealedSegment {
     let point: PinProtocol.Point
     let txid: TXID
     let fileName: String
-    let bytes: SegmentBytes
+    var bytes: SegmentBytes
     var spoolPath: String?
 }
 
@@ -39,6 +40,10 @@ extension Follower {
     /// Ends the open batch and hands it to the uploader.
     func seal() throws {
         guard let batch, batch.commitCount > 0 else { return }
+        if let record = pendingRecord {
+            push(path: GenerationFile.name, body: .bytes(.memory(record)))
+            pendingRecord = nil
+        }
         let (finished, bytes) = try batch.finish(position: position)
         self.batch = nil
         firstUnsealed = nil
@@ -57,12 +62,30 @@ extension Follower {
     }
 
     /// Hands an object to the uploader.
-    func push(path: String, body: UploadQueue.Item.Body) {
-        let generation = configuration.generation
+    func push(path: String, body: UploadQueue.Item.Body, in generation: GenerationID? = nil) {
+        let generation = generation ?? configuration.generation
         queue.push(
             UploadQueue.Item(id: nextItem, path: "highwater-1/\(generation)/\(path)", body: body)
         )
         nextItem += 1
+    }
+
+    /// Sends segments that an earlier process spooled. They come first, and are safe already.
+    func sendSpooled(_ chain: [SpoolRecovery.Segment], in generation: GenerationID?) throws {
+        for segment in chain {
+            let bytes = SegmentBytes.file(try SpoolFile(existing: segment.path))
+            unsafeSegments.append(
+                SealedSegment(
+                    id: nextItem,
+                    point: pins.rules.safe,
+                    txid: segment.name.maxTXID,
+                    fileName: segment.name.fileName,
+                    bytes: bytes,
+                    spoolPath: segment.path
+                )
+            )
+            push(path: segment.name.path, body: .bytes(bytes), in: generation)
+        }
     }
 
     /// Takes note of what has arrived in the store.
@@ -99,6 +122,11 @@ extension Follower {
             let path = "\(folder)/\(unsafeSegments[index].fileName)"
             try Spool.write(unsafeSegments[index].bytes, to: path)
             unsafeSegments[index].spoolPath = path
+            if case .memory = unsafeSegments[index].bytes {
+                let file = try SpoolFile(existing: path)
+                queue.moveToFile(unsafeSegments[index].id, file)
+                unsafeSegments[index].bytes = .file(file)
+            }
             madeFiles = true
         }
         guard madeFiles else { return }

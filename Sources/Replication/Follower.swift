@@ -50,6 +50,8 @@ final class Follower {
     var lastChange: UInt32?
     var saidUnchecked = false
 
+    /// generation.json of a generation that is created with its first segment.
+    var pendingRecord: [UInt8]?
     var batch: SegmentBatch?
     var snapshot: SnapshotJob?
     var unsafeSegments: [SealedSegment] = []
@@ -93,7 +95,7 @@ final class Follower {
 
     init(
         attachment: Attachment,
-        wal: consuming WALFile,
+        wal: WALFile,
         start: Start,
         configuration: FollowerConfiguration,
         queue: UploadQueue,

@@ -1,102 +1,140 @@
+import BackupCatalog
 import Bytes
-import Glibc
 import Hazards
 import Platform
 import SQLiteAccess
 import SegmentFormat
 import WALFormat
 
-/// Attaching to a database and deciding how its history goes on (DESIGN §7).
-struct FollowerStart {
+/// Attaching to a database and deciding how its history goes on (DESIGN §7), step by step: `open`,
+/// then `attach`, then `follower`. Between them the store is asked.
+///
+/// The steps block, and belong to one task, which takes one after the other.
+// Unchecked: the connections inside move from thread to thread only between steps, and the task
+// awaits the end of each before it begins the next.
+final class FollowerStart: @unchecked Sendable {
     let path: String
     let displayPath: String
     let writer: WriterTag
-    let owner: String
     let version: String
     let local: LocalState
     let syncInterval: Int64
-    var alarm = HazardAlarm()
+    let log: ReplicationLog
+    /// Fatal where the set-up is known to be unsafe: nothing is checkpointed then.
+    let alarm: HazardAlarm
 
-    /// Attaches, and either goes on in the tip's generation or begins a new one with a snapshot.
-    func follower(
-        tip: StoreTip?,
-        queue: UploadQueue,
-        signal: FollowerSignal,
+    private var pin: FirstPin?
+    private(set) var owner: Hash128?
+    private(set) var tip: StoreTip?
+    /// The tip as the store has it: without what is in the spool.
+    private(set) var indexedTip: StoreTip?
+    private(set) var spooled: SpoolRecovery?
+    var attached: Attached?
+    private(set) var decision: Decision?
+
+    /// How the history goes on.
+    enum Decision {
+        /// With the frames after a place in the WAL, where the store's last state is.
+        case goOn(StartingPlace, reason: String)
+        /// From an earlier state of the backup, which is ahead of the database.
+        case goBack(PageHashIndex.Match, StartingPlace, pageCount: UInt32, DatabaseDigest)
+        /// With the pages that differ.
+        case bridge(Bridge)
+        /// With a snapshot.
+        case begin(reason: String)
+    }
+
+    /// What is known once the second pin is held.
+    struct Attached {
+        let attachment: Attachment
+        let state: PinnedState
+        let wal: WALFile
+        /// The hashes as of the start of the WAL, where they can be known and are of use.
+        let before: PageHashList?
+        var hashes: PageHashList?
+    }
+
+    init(
+        path: String,
+        displayPath: String,
+        writer: WriterTag,
+        version: String,
+        local: LocalState,
+        syncInterval: Int64,
+        alarm: HazardAlarm = HazardAlarm(),
         log: @escaping ReplicationLog
-    ) throws -> Follower {
-        let attachment = try Attachment(path: path, mayCheckpoint: !alarm.isFatal)
-        var wal = try WALFile(path: path + "-wal", pageSize: attachment.pageSize)
+    ) {
+        self.path = path
+        self.displayPath = displayPath
+        self.writer = writer
+        self.version = version
+        self.local = local
+        self.syncInterval = syncInterval
+        self.alarm = alarm
+        self.log = log
+    }
+
+    /// Takes the first pin. Returns the token that says which generations are ours.
+    func open() throws -> Hash128 {
+        let pin = try FirstPin(path: path)
+        self.pin = pin
+        let owner = try local.ownerToken(of: pin.identity, path: path)
+        self.owner = owner
+        return owner
+    }
+
+    /// Attaches, and compares the database with the store's `tip`. Returns the states to look for in
+    /// the store's indexes when that alone does not tell how to go on.
+    func attach(tip: StoreTip?) throws -> [PageHashIndex.Wanted] {
+        guard let pin else { preconditionFailure("open comes first") }
+        self.tip = tip
+        indexedTip = tip
+        if let tip, tip.isOwn {
+            let spooled = try SpoolRecovery(
+                folder: local.spoolFolder,
+                generation: tip.generation.id,
+                after: tip.resume
+            )
+            self.spooled = spooled
+            self.tip?.resume = spooled.resumePoint(after: tip.resume)
+        }
+        let resume = self.tip?.resume
+        let wal = try WALFile(path: path + "-wal", pageSize: pin.pageSize)
+        let before = try resume.flatMap { try hashesAtStartOfWAL($0, pin, wal) }
+        let attachment = try Attachment(pin)
+        self.pin = nil
         let state = try PinnedState(
             index: attachment.index,
             header: attachment.header,
             pageSize: attachment.pageSize
         )
-        try verifyWAL(&wal, attachment.header)
-        let resumed = try tip.flatMap {
-            try resume($0, attachment: attachment, state: state, wal: &wal)
+        try verifyWAL(wal, attachment.header)
+        var attached = Attached(attachment: attachment, state: state, wal: wal, before: before)
+        defer { self.attached = attached }
+        decision = try find(resume, &attached)
+        guard decision == nil else { return [] }
+        return [try attached.hashesAtPin(), before].compactMap { hashes in
+            hashes.map {
+                PageHashIndex.Wanted(digest: $0.digest, pageCount: UInt32($0.low.count))
+            }
         }
-        var configuration = FollowerConfiguration(
-            databasePath: path,
-            generation: resumed?.generation
-                ?? GenerationID(time: .now, random: UInt32(truncatingIfNeeded: Chance.bits())),
-            writer: writer,
-            spoolFolder: local.spoolFolder
-        )
-        configuration.syncInterval = syncInterval
-        configuration.alarm = alarm
-        try local.clearSpool()
-        report(resumed, tip: tip, log: log)
-        let digest = try resumed == nil ? state.digest(wal: &wal) : .zero
-        let follower = Follower(
-            attachment: attachment,
-            wal: wal,
-            start: resumed?.start
-                ?? Follower.Start(
-                    position: attachment.header.position,
-                    txid: TXID(1),
-                    time: .now,
-                    link: nil,
-                    pageCount: state.pageCount,
-                    digest: digest,
-                    proven: nil
-                ),
-            configuration: configuration,
-            queue: queue,
-            signal: signal,
-            log: log
-        )
-        if resumed == nil {
-            let record = try generationRecord(configuration.generation, attachment: attachment)
-            follower.push(path: "generation.json", body: .bytes(.memory(record)))
-            try follower.startSnapshot(state, digest: digest)
-        }
-        return follower
     }
 
-    private func report(_ resumed: Resumed?, tip: StoreTip?, log: ReplicationLog) {
-        if let resumed {
-            log(
-                .info,
-                "resuming",
-                [
-                    ("generation", "\(resumed.generation)"), ("txid", "\(resumed.start.txid)"),
-                    ("by", resumed.reason),
-                ]
-            )
-        } else if let tip {
-            log(
-                .warning,
-                "the store's last commit is not found in the database: a new generation begins",
-                [
-                    ("old_generation", "\(tip.generation)"), ("old_txid", "\(tip.resume.txid)"),
-                    ("lost", "commits made while no agent ran cannot be restored one by one"),
-                ]
-            )
-        }
+    /// The state at the start of the WAL, when it may tell more than the state at our pin: the WAL
+    /// does not hold the store's last commit.
+    private func hashesAtStartOfWAL(
+        _ resume: ResumePoint,
+        _ pin: FirstPin,
+        _ wal: WALFile
+    ) throws -> PageHashList? {
+        guard resume.pageSize == pin.pageSize, let header = pin.index.header(),
+            try !wal.holds(resume.position, header)
+        else { return nil }
+        return try pin.hashesAtStartOfWAL()
     }
 
     /// The chain of checksums must lead from the WAL's header to what the WAL-index says.
-    private func verifyWAL(_ wal: inout WALFile, _ header: WALIndexHeader) throws {
+    private func verifyWAL(_ wal: WALFile, _ header: WALIndexHeader) throws {
         guard header.mxFrame > 0 else { return }
         let start = WALPosition(salts: header.salts, frame: 0, checksum: .zero)
         let commits: [WALFile.CommitBoundary]
@@ -115,60 +153,55 @@ struct FollowerStart {
         }
     }
 
-    private struct Resumed {
-        var generation: GenerationID
-        var start: Follower.Start
-        var reason: String
+    /// DESIGN §7, cases 1 and 2: the store's WAL position is in the WAL, or its last state is the
+    /// database's, now or at the start of the WAL.
+    private func find(_ resume: ResumePoint?, _ attached: inout Attached) throws -> Decision? {
+        let header = attached.attachment.header
+        guard let resume, resume.pageSize == attached.attachment.pageSize else {
+            return .begin(reason: "the store has no backup that this database could go on from")
+        }
+        if let position = resume.position, try attached.wal.holds(position, header) {
+            let place = try attached.place(at: position)
+            return .goOn(place, reason: "WAL position")
+        }
+        guard let digest = resume.digest else { return nil }
+        if let before = attached.before, before.digest == digest {
+            return .goOn(try attached.placeAtStartOfWAL(), reason: "digest at the start of the WAL")
+        }
+        guard resume.pageCount == attached.state.pageCount,
+            try attached.hashesAtPin().digest == digest
+        else { return nil }
+        return .goOn(try attached.place(at: header.position), reason: "database digest")
+    }
+}
+
+/// Where in the WAL a follower begins to copy.
+struct StartingPlace {
+    let position: WALPosition
+    /// A later frame at which the digest is known, from reading everything. The pre-images of the
+    /// frames between may be gone from the database file.
+    let proven: (FrameIndex, DatabaseDigest)?
+}
+
+extension FollowerStart.Attached {
+    /// The hashes of all pages as of the pin.
+    mutating func hashesAtPin() throws -> PageHashList {
+        let found = try hashes ?? state.hashes(wal: wal)
+        hashes = found
+        return found
     }
 
-    /// DESIGN §7, cases 1 and 2: the store's WAL position is in the WAL, or the state's digest is
-    /// the recorded one.
-    private func resume(
-        _ tip: StoreTip,
-        attachment: Attachment,
-        state: PinnedState,
-        wal: inout WALFile
-    ) throws -> Resumed? {
-        let resume = tip.resume
-        guard resume.pageSize == attachment.pageSize else { return nil }
-        let header = attachment.header
-        if let position = resume.position, position.salts == header.salts, position.frame > 0,
-            position.frame <= header.mxFrame,
-            let frame = try wal.frameHeader(position.frame), frame.salts == position.salts,
-            frame.checksum == position.checksum
-        {
-            // The pre-images of the frames after it may be gone from the file; at the pin's place
-            // the digest is known again, from reading everything.
-            let isBehind = position.frame < header.mxFrame
-            return Resumed(
-                generation: tip.generation,
-                start: Follower.Start(
-                    position: position,
-                    txid: resume.txid,
-                    time: resume.time,
-                    link: resume.link,
-                    pageCount: resume.pageCount,
-                    digest: resume.digest,
-                    proven: isBehind ? (header.mxFrame, try state.digest(wal: &wal)) : nil
-                ),
-                reason: "WAL position"
-            )
-        }
-        guard let digest = resume.digest, resume.pageCount == state.pageCount,
-            try state.digest(wal: &wal) == digest
-        else { return nil }
-        return Resumed(
-            generation: tip.generation,
-            start: Follower.Start(
-                position: header.position,
-                txid: resume.txid,
-                time: resume.time,
-                link: resume.link,
-                pageCount: resume.pageCount,
-                digest: digest,
-                proven: nil
-            ),
-            reason: "database digest"
+    /// A place in the WAL, before the pin or at it.
+    mutating func place(at position: WALPosition) throws -> StartingPlace {
+        let last = attachment.header.mxFrame
+        guard position.frame < last else { return StartingPlace(position: position, proven: nil) }
+        return StartingPlace(position: position, proven: (last, try hashesAtPin().digest))
+    }
+
+    /// The place before the WAL's first frame.
+    mutating func placeAtStartOfWAL() throws -> StartingPlace {
+        try place(
+            at: WALPosition(salts: attachment.header.salts, frame: 0, checksum: .zero)
         )
     }
 }

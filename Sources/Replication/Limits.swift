@@ -6,4 +6,8 @@ package enum Limits {
     package static let uploadsPerPlace = 16
     /// Databases that attach and send their base to one place at a time.
     package static let startsPerPlace = 8
+    /// Between two attempts to find out where the backup ends, in nanoseconds.
+    package static let storePauseMin: Int64 = 500_000_000
+    /// The same, at most.
+    package static let storePauseMax: Int64 = 30_000_000_000
 }

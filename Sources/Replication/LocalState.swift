@@ -1,5 +1,6 @@
-import Bytes
+package import Bytes
 import Glibc
+import PageHashing
 package import Platform
 
 /// The few local files beside a database, in a hidden folder. All of them may be deleted at any
@@ -25,15 +26,35 @@ package struct LocalState: Sendable {
         return Hex.string(hash, digits: 16)
     }
 
-    /// The random number that says which generations are ours; made when it is missing.
-    package func ownerToken() throws(SystemError) -> String {
+    /// The token that says which generations are ours: a hash of a random number kept here, the
+    /// machine, and the database's file (DESIGN §7). A copy of all files to another place or
+    /// machine therefore has another one.
+    package func ownerToken(
+        of identity: FileStatus,
+        path: String
+    ) throws(SystemError) -> Hash128 {
+        var hash = ChecksumStream()
+        let machine = Self.machineFiles.lazy.compactMap { try? read($0) }.first ?? ""
+        for part in [
+            try randomPart(), machine, "\(identity.device)", "\(identity.inode)", path,
+        ] {
+            hash.update(Array(part.utf8) + [0])
+        }
+        return hash.finish()
+    }
+
+    /// machine-id(5), and where D-Bus keeps its own.
+    private static let machineFiles = ["/etc/machine-id", "/var/lib/dbus/machine-id"]
+
+    /// The random number; made when it is missing.
+    private func randomPart() throws(SystemError) -> String {
         let path = "\(folder)/owner"
         if let existing = try read(path), Hex.parse(existing.prefix(16), digits: 16) != nil {
             return existing
         }
         let token =
-            Hex.string(Chance.bits(), digits: 16)
-            + Hex.string(Chance.bits(), digits: 16)
+            Hex.string(.random(in: 0...UInt64.max), digits: 16)
+            + Hex.string(.random(in: 0...UInt64.max), digits: 16)
         try FileSystem.makeFolder(folder, mode: 0o700)
         let temporary = "\(path).\(token.prefix(16))"
         let file = try FileDescriptor(
@@ -72,16 +93,21 @@ package struct LocalState: Sendable {
         return count == 32 ? String(decoding: bytes, as: UTF8.self) : nil
     }
 
-    /// Removes spooled segments of one generation: they were sent, or can no longer be used.
-    package func clearSpool() throws(SystemError) {
+    /// Removes spooled segments that were sent or can no longer be used: all but those at `kept`.
+    package func clearSpool(keeping kept: Set<String>) throws(SystemError) {
         guard try FileSystem.status(spoolFolder) != nil else { return }
         for name in try FileSystem.names(in: spoolFolder) {
             let path = "\(spoolFolder)/\(name)"
             if try FileSystem.status(path)?.isFolder == true {
+                var isEmpty = true
                 for file in try FileSystem.names(in: path) {
-                    try FileSystem.remove("\(path)/\(file)")
+                    if kept.contains("\(path)/\(file)") {
+                        isEmpty = false
+                    } else {
+                        try FileSystem.remove("\(path)/\(file)")
+                    }
                 }
-                try FileSystem.removeFolder(path)
+                if isEmpty { try FileSystem.removeFolder(path) }
             } else {
                 try FileSystem.remove(path)
             }

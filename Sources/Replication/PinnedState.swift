@@ -31,7 +31,7 @@ struct PinnedState {
     /// Reads one page.
     func read(
         _ page: PageNumber,
-        wal: inout WALFile,
+        wal: WALFile,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws {
         // A WAL that was reset shows that the pin rests on lock 0: the file is the state then.
@@ -44,21 +44,44 @@ struct PinnedState {
         try index.readPage(page, size: pageSize, into: buffer)
     }
 
-    /// The state's digest, from reading every page.
-    func digest(wal: inout WALFile) throws -> DatabaseDigest {
+    /// The hashes of all pages and the state's digest, from reading every page.
+    func hashes(wal: WALFile) throws -> PageHashList {
+        try PageHashList(pageCount: pageCount, pageSize: pageSize) { page, buffer in
+            try read(page, wal: wal, into: buffer)
+        }
+    }
+}
+
+/// The hashes of all pages of a state.
+struct PageHashList {
+    /// The low 64 bits of the hash of page n at place n − 1; of the lock page zero.
+    private(set) var low: [UInt64] = []
+    /// The state's digest.
+    private(set) var digest = DatabaseDigest.zero
+
+    /// Hashes `pageCount` pages, each as `read` says.
+    init(
+        pageCount: UInt32,
+        pageSize: PageSize,
+        _ read: (PageNumber, UnsafeMutableRawBufferPointer) throws -> Void
+    ) throws {
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: pageSize.bytes,
             alignment: 16
         )
         defer { buffer.deallocate() }
-        var digest = DatabaseDigest.zero
-        guard pageCount > 0 else { return digest }
+        low.reserveCapacity(Int(pageCount))
+        guard pageCount > 0 else { return }
         for number in 1...pageCount {
             let page = PageNumber(number)
-            guard page != pageSize.lockPage else { continue }
-            try read(page, wal: &wal, into: buffer)
-            digest = digest &+ PageHasher.hash(UnsafeRawBufferPointer(buffer), number: page)
+            guard page != pageSize.lockPage else {
+                low.append(0)
+                continue
+            }
+            try read(page, buffer)
+            let hash = PageHasher.hash(UnsafeRawBufferPointer(buffer), number: page)
+            low.append(hash.low)
+            digest = digest &+ hash
         }
-        return digest
     }
 }

@@ -70,10 +70,11 @@ enum SegmentBytes: Sendable {
     }
 }
 
-/// A file in the spool folder. It is removed when the last owner lets go of it, unless kept.
+/// A file in the spool folder. A temporary one is removed when the last owner lets go of it.
 final class SpoolFile: Sendable {
     let path: String
     private let descriptor: FileDescriptor
+    private let isTemporary: Bool
     // Sendable: written by one thread before it is shared, read-only afterwards.
     nonisolated(unsafe) private var size: Int64 = 0
 
@@ -82,9 +83,18 @@ final class SpoolFile: Sendable {
         let random = Chance.bits()
         path = "\(folder)/segment-\(Hex.string(random, digits: 16)).tmp"
         descriptor = try FileDescriptor(path: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        isTemporary = true
     }
 
-    deinit { try? FileSystem.remove(path) }
+    /// A segment that is in the spool already.
+    init(existing path: String) throws(SystemError) {
+        self.path = path
+        descriptor = try FileDescriptor(path: path, flags: O_RDONLY)
+        isTemporary = false
+        size = try descriptor.status().size
+    }
+
+    deinit { if isTemporary { try? FileSystem.remove(path) } }
 
     var byteCount: Int64 { size }
 

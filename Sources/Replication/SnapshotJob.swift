@@ -70,7 +70,7 @@ final class SnapshotJob {
     }
 
     /// Reads pages until the pipe is full or the snapshot ends.
-    func produce(wal: inout WALFile) throws {
+    func produce(wal: WALFile) throws {
         while !isProduced, channel.hasRoom {
             guard let next = encoder.nextPage else {
                 let finished = try encoder.finish(position: position)
@@ -84,7 +84,7 @@ final class SnapshotJob {
                 isProduced = true
                 return
             }
-            try state.read(next, wal: &wal, into: page)
+            try state.read(next, wal: wal, into: page)
             try encoder.append(page: next, content: UnsafeRawBufferPointer(page))
             if encoder.bufferedByteCount > Self.chunkBytes * 8 {
                 channel.push(encoder.takeOutput(), finished: false)
@@ -96,6 +96,10 @@ final class SnapshotJob {
 extension Follower {
     /// Begins the snapshot of the state at which the follower starts.
     func startSnapshot(_ state: PinnedState, digest: DatabaseDigest) throws {
+        if let record = pendingRecord {
+            push(path: GenerationFile.name, body: .bytes(.memory(record)))
+            pendingRecord = nil
+        }
         let job = try SnapshotJob(
             id: nextItem,
             header: SegmentHeader(
@@ -119,7 +123,7 @@ extension Follower {
         push(path: job.path, body: .stream(job.channel))
     }
 
-    func produceSnapshot() throws { try snapshot?.produce(wal: &wal) }
+    func produceSnapshot() throws { try snapshot?.produce(wal: wal) }
 
     func restartSnapshot(_ id: Int) throws {
         guard let old = snapshot, old.id == id else { return }

@@ -1,14 +1,22 @@
-import BackupCatalog
-import Bytes
+package import BackupCatalog
+package import Bytes
 package import ObjectStorage
 import SegmentFormat
 
-extension StoreTip {
-    /// Where the newest generation that `owner` may continue ends; nil when there is none, or when
-    /// it cannot be continued. What is wrong with it is logged, never passed over.
+/// Where a generation ends that a history can go on from.
+package struct StoreTip: Sendable {
+    /// The generation.
+    package let generation: Generation
+    /// Whether it was made for this very database file: then it is continued, else a child begins.
+    package let isOwn: Bool
+    /// The place to go on from.
+    package var resume: ResumePoint
+
+    /// The newest generation that can be gone on from: one of `owner`'s if there is one. Nil when
+    /// there is none. What is wrong with others is logged, never passed over.
     package static func find(
         in store: any ObjectStore,
-        owner: String,
+        owner: Hash128,
         log: ReplicationLog
     ) async throws -> StoreTip? {
         let catalog = Catalog(store: store)
@@ -21,41 +29,59 @@ extension StoreTip {
             )
         }
         let newestFirst = list.generations.sorted { $0.id > $1.id }
-        guard let newest = newestFirst.first else { return nil }
-        guard let ours = newestFirst.first(where: { $0.record.owner?.description == owner }) else {
+        let own = newestFirst.filter { $0.record.owner == owner }
+        let others = newestFirst.filter { $0.record.owner != owner }
+        if own.isEmpty, let newest = newestFirst.first {
             log(
-                .warning,
-                "the store holds a backup made by another agent or of another file",
+                .info,
+                "the store holds a backup of another file or machine",
                 [("generation", "\(newest.id)"), ("host", newest.record.host)]
             )
-            return nil
         }
+        for generation in own + others {
+            if let resume = try await end(of: generation, in: catalog, log: log) {
+                return StoreTip(
+                    generation: generation,
+                    isOwn: generation.record.owner == owner,
+                    resume: resume
+                )
+            }
+        }
+        return nil
+    }
+
+    private static func end(
+        of generation: Generation,
+        in catalog: Catalog,
+        log: ReplicationLog
+    ) async throws -> ResumePoint? {
         let found: Tip?
         do {
-            found = try await catalog.tip(of: ours)
+            found = try await catalog.tip(of: generation)
         } catch let error as CatalogError {
             log(
                 .error,
-                "the generation cannot be continued",
-                [("generation", "\(ours.id)"), ("error", "\(error)")]
+                "a generation cannot be continued",
+                [("generation", "\(generation.id)"), ("error", "\(error)")]
             )
             return nil
         }
         guard let found, found.isBaseConfirmed else {
-            log(.warning, "the generation has no base", [("generation", "\(ours.id)")])
+            log(
+                .info,
+                "a generation has no base and is passed over",
+                [("generation", "\(generation.id)")]
+            )
             return nil
         }
-        return StoreTip(
-            generation: ours.id,
-            resume: ResumePoint(
-                txid: found.lastTXID,
-                time: found.footer.lastTime,
-                position: found.position,
-                digest: found.digest,
-                pageCount: found.pageCount,
-                pageSize: found.pageSize,
-                link: found.link
-            )
+        return ResumePoint(
+            txid: found.lastTXID,
+            time: found.footer.lastTime,
+            position: found.position,
+            digest: found.digest,
+            pageCount: found.pageCount,
+            pageSize: found.pageSize,
+            link: found.link
         )
     }
 }

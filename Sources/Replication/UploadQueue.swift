@@ -15,7 +15,7 @@ final class UploadQueue: Sendable {
         let id: Int
         /// The object's path below the store's root.
         let path: String
-        let body: Body
+        fileprivate(set) var body: Body
     }
 
     private struct State {
@@ -59,6 +59,18 @@ final class UploadQueue: Sendable {
             return state.waiter.take()
         }
         waiter?.resume()
+    }
+
+    /// Lets an object that still waits be read from a file from now on, which frees its memory.
+    /// The first one may be on its way already and stays as it is.
+    func moveToFile(_ id: Int, _ file: SpoolFile) {
+        state.withLock { state in
+            guard let index = state.pending.firstIndex(where: { $0.id == id }), index > 0 else {
+                return
+            }
+            state.pendingBytes -= state.pending[index].memoryByteCount
+            state.pending[index].body = .bytes(.file(file))
+        }
     }
 
     /// No more objects will come.

@@ -6,7 +6,7 @@ import WALFormat
 
 /// Reads and verifies frames of one database's `-wal` file. The file carries no locks, so that it
 /// may be opened and closed freely.
-struct WALFile: ~Copyable {
+final class WALFile {
     /// Where a commit ends.
     struct CommitBoundary {
         /// The commit frame; of repeated ones the last.
@@ -71,6 +71,14 @@ struct WALFile: ~Copyable {
         return header
     }
 
+    /// Whether `position` is a place in the WAL that `header` describes.
+    func holds(_ position: WALPosition?, _ header: WALIndexHeader) throws(SystemError) -> Bool {
+        guard let position, position.salts == header.salts, position.frame > 0,
+            position.frame <= header.mxFrame, let frame = try frameHeader(position.frame)
+        else { return false }
+        return frame.salts == position.salts && frame.checksum == position.checksum
+    }
+
     /// Whether frames follow `position` that belong to the same life of the WAL: a commit that is
     /// being written or whose header is not published yet.
     func hasFrames(after header: WALIndexHeader) throws -> Bool {
@@ -84,7 +92,7 @@ struct WALFile: ~Copyable {
 
     /// Reads the frames after `position` up to `last`, verifies the chain of checksums and salts,
     /// and returns where commits end; `expected` is how many there are, if that is known.
-    mutating func verify(
+    func verify(
         after position: WALPosition,
         through last: FrameIndex,
         bigEndian: Bool,
@@ -120,7 +128,7 @@ struct WALFile: ~Copyable {
     }
 
     /// Copies a verified frame's page.
-    mutating func readPage(
+    func readPage(
         of frame: FrameIndex,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws {
@@ -142,7 +150,7 @@ struct WALFile: ~Copyable {
     }
 
     /// The page number in a verified frame.
-    mutating func page(of frame: FrameIndex) throws -> PageNumber {
+    func page(of frame: FrameIndex) throws -> PageNumber {
         if frame >= slabFirst, frame < slabFirst + slabCount {
             let start = slabFrame(frame).lowerBound
             return slab.withUnsafeBytes {
@@ -162,7 +170,7 @@ struct WALFile: ~Copyable {
         return start..<start + frameSize
     }
 
-    private mutating func fillSlab(from first: FrameIndex, through last: FrameIndex) throws {
+    private func fillSlab(from first: FrameIndex, through last: FrameIndex) throws {
         let count = min(Int(last - first) + 1, slab.count / frameSize)
         slabCount = 0
         let offset = FrameHeader.offset(of: first, pageSize: pageSize)

@@ -1,9 +1,11 @@
 """All states of a generation in one pass, read from a store's folder by docs/FORMAT.md alone.
 
-`walk(store, generation)` yields (TXID, page size, pages) for the base snapshot and each commit of
-the chain after it. Every checksum, hash and digest on the way is checked.
+`walk(store, generation)` yields the state that the generation begins with, its base snapshot or a
+state of its parent, and the one after each commit of the chain. Every checksum, hash and digest on
+the way is checked.
 """
 
+import json
 import os
 import struct
 from dataclasses import dataclass
@@ -182,12 +184,12 @@ def present(state):
 
 
 def chain(base, segments):
-    """The longest run of log segments that link to one another, from the base on."""
+    """The longest run of log segments that link to one another, from TXID `base` on."""
     by_first = {}
     for segment in segments:
         by_first.setdefault(segment.low, []).append(segment)
     best = []
-    open_paths = [([], base.high, None)]
+    open_paths = [([], base, None)]
     while open_paths:
         path, high, checksum = open_paths.pop()
         if not best or high > best[-1].high:
@@ -288,17 +290,37 @@ class Levels:
             self.ends.setdefault(level.high, []).append((level, list(state.pages)))
 
 
-def walk(store, generation):
+def base_of(store, generation):
+    """What a generation begins with, as (state, TXID)."""
     root = os.path.join(store, "highwater-1", generation)
-    snapshots = sorted(os.listdir(os.path.join(root, "ff")))
-    snapshots = [name for name in snapshots if name.endswith(".snapshot")]
+    folder = os.path.join(root, "ff")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    snapshots = [name for name in names if name.endswith(".snapshot")]
+    with open(os.path.join(root, "generation.json"), encoding="utf-8") as f:
+        parent = json.load(f).get("parent")
+    if parent:
+        wanted = int(parent["txid"], 16)
+        for txid, page_size, pages, _ in walk(store, parent["generation"]):
+            if txid == wanted:
+                state = State(page_size)
+                state.resize(len(pages))
+                for number in consecutive(1, present(state), state.lock_page):
+                    state.put(number, pages[number - 1])
+                return state, wanted
+        raise FormatError(f"{root}: the parent has no state {parent['txid']}")
     need(snapshots, root, "no snapshot")
-    base = read_segment(os.path.join(root, "ff", snapshots[0]))
+    base = read_segment(os.path.join(folder, snapshots[0]))
     state, slices = load_snapshot(base)
     need(all(txid == base.high for txid in slices.values()), base.path, "slices of several TXIDs")
     need(base.digest_after in (None, state.digest), base.path, "digest")
-    yield base.high, state.page_size, list(state.pages)
-    folder = os.path.join(root, "00")
+    return state, base.high
+
+
+def walk(store, generation):
+    """Every state of a generation as (TXID, page size, pages, whether a bridge leads to it)."""
+    state, last = base_of(store, generation)
+    yield last, state.page_size, list(state.pages), False
+    folder = os.path.join(store, "highwater-1", generation, "00")
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     logs = {}
     for name in names:
@@ -306,10 +328,9 @@ def walk(store, generation):
             segment = read_segment(os.path.join(folder, name))
             for member in members_of(segment) if name.endswith(".pack") else [segment]:
                 logs[member.checksum] = member
-    levels = Levels(root)
-    levels.compare(state, base.high)
-    last = base.high
-    for segment in chain(base, logs.values()):
+    levels = Levels(os.path.join(store, "highwater-1", generation))
+    levels.compare(state, last)
+    for segment in chain(last, logs.values()):
         need(segment.count_before == len(state.pages), segment.path, "page count before")
         need(segment.digest_before in (None, state.digest), segment.path, "digest before")
         content, position = segment.stream(CONTENT), 0
@@ -318,7 +339,7 @@ def walk(store, generation):
             last = commit[4]
             position = apply_commit(state, records, content, position, commit, segment.path)
             levels.compare(state, last)
-            yield last, state.page_size, list(state.pages)
+            yield last, state.page_size, list(state.pages), bool(commit[1] & 2)
         need(position == len(content), segment.path, "content is left over")
         need(last == segment.high, segment.path, "max TXID")
         need(segment.digest_after in (None, state.digest), segment.path, "digest after")

@@ -1,6 +1,7 @@
 """What a scenario stands on: a folder, an agent, writers, and the judgement at the end."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -190,11 +191,20 @@ class Testbed:
         finally:
             self.database, self.records = saved
 
+    def has_snapshot(self, generation):
+        folder = f"{self.store}/highwater-1/{generation}/ff"
+        return os.path.isdir(folder) and any(n.endswith(".snapshot") for n in os.listdir(folder))
+
+    def parent(self, generation):
+        """(generation, TXID) that a generation goes on from, or None."""
+        with open(f"{self.store}/highwater-1/{generation}/generation.json", encoding="utf-8") as f:
+            parent = json.load(f).get("parent")
+        return parent and (parent["generation"], int(parent["txid"], 16))
+
     def has_base(self, generation):
         """False for a generation whose agent died before its first snapshot was stored: nothing
         of it was ever durable, and a restore has to say that there is nothing."""
-        folder = f"{self.store}/highwater-1/{generation}/ff"
-        if os.path.isdir(folder) and any(n.endswith(".snapshot") for n in os.listdir(folder)):
+        if self.has_snapshot(generation) or self.parent(generation):
             return True
         self.highwater.run(
             "restore", "-generation", generation, "-o", f"{self.scratch}/nothing.db", self.url,
@@ -203,11 +213,12 @@ class Testbed:
         return False
 
     def judge(
-        self, generations=1, sample=30, sparse=False, tail=True, least=2, leaked=False,
+        self, generations=1, sample=30, sparse=False, tail=True, least=2, leaked=False, bridges=0,
     ):
         """The oracle: every TXID of every generation, a sample with the program's restore, and
         the user's database. `generations` is how many are allowed at most; with `tail` the last
-        TXID has to be the last recorded state; `least` is how many TXIDs there must be; `leaked`:
+        TXID has to be the last recorded state; `least` is how many TXIDs there must be; `bridges` is how many of them
+        may stand for lost commits; `leaked`:
         the database has pages that integrity_check misses."""
         check_user_database(self.database, leaked)
         found = [g for g in self.generations() if self.has_base(g)]
@@ -227,6 +238,8 @@ class Testbed:
                 )
             last = generation == found[-1]
             judge.sample(generation, states, sample if last else 5, sparse, newest=last)
+        if judge.bridges > bridges:
+            raise OracleFailure(f"{judge.bridges} bridges, expected at most {bridges}")
         if judge.compared < least:
             raise OracleFailure(f"only {judge.compared} TXIDs were stored: too few to judge")
         newest = states[max(states)]
@@ -237,6 +250,6 @@ class Testbed:
             )
         self.notes.append(
             f"{len(judge.known)} states recorded, {len(found)} generations, "
-            f"{judge.compared} TXIDs compared, {judge.restored} restored"
+            f"{judge.compared} TXIDs compared, {judge.restored} restored, {judge.bridges} bridges"
         )
         return states

@@ -19,12 +19,14 @@ final class SteppedAgent {
             path: path,
             displayPath: path,
             writer: WriterTag(1),
-            owner: "0123456789abcdef0123456789abcdef",
             version: "test",
             local: LocalState(databasePath: path),
-            syncInterval: 0
+            syncInterval: 0,
+            log: { _, _, _ in }
         )
-        follower = try start.follower(tip: nil, queue: queue, signal: signal) { _, _, _ in }
+        _ = try start.open()
+        _ = try start.attach(tip: nil)
+        follower = try start.follower(index: nil, queue: queue, signal: signal)
     }
 
     /// Ends the upload queue.

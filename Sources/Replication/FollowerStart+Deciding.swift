@@ -1,0 +1,216 @@
+import BackupCatalog
+import Bytes
+import Platform
+import SegmentFormat
+import WALFormat
+
+extension FollowerStart {
+    /// Databases with fewer pages than this are bridged whatever the difference.
+    private static let smallPageCount = 256
+
+    /// Makes the follower. `index` are the page hashes of the store's last state, if `attach` asked
+    /// for them and they could be had.
+    func follower(index: PageHashIndex?, queue: UploadQueue, signal: FollowerSignal) throws
+        -> Follower
+    {
+        guard var attached else { preconditionFailure("attach comes first") }
+        let index = try withSpooled(index)
+        let decision = try self.decision ?? decide(index, &attached)
+        report(decision)
+        let isChild = self.isChild(decision)
+        let generation = isChild ? newGeneration() : tip?.generation.id ?? newGeneration()
+        try keepSpool()
+        let follower = Follower(
+            attachment: attached.attachment,
+            wal: attached.wal,
+            start: try start(decision, isChild: isChild, attached),
+            configuration: configuration(generation),
+            queue: queue,
+            signal: signal,
+            log: log
+        )
+        if let spooled { try follower.sendSpooled(spooled.chain, in: tip?.generation.id) }
+        if isChild {
+            follower.pendingRecord = generationRecord(
+                generation,
+                parent: parent(decision),
+                attachment: attached.attachment
+            )
+        }
+        switch decision {
+        case .goOn, .goBack: break
+        case .bridge(let bridge): try follower.send(bridge, to: attached.state)
+        case .begin: try follower.startSnapshot(attached.state, digest: follower.copier.digest!)
+        }
+        self.attached = nil
+        return follower
+    }
+
+    private func withSpooled(_ index: PageHashIndex?) throws -> PageHashIndex? {
+        guard var index else { return nil }
+        try spooled?.apply(to: &index)
+        return index
+    }
+
+    private func decide(
+        _ index: PageHashIndex?,
+        _ attached: inout Attached
+    ) throws -> Decision {
+        guard let tip, let index, let local = attached.hashes else {
+            return .begin(reason: "the indexes of the store's last commits cannot be read")
+        }
+        if let back = try goBack(to: index, before: tip.resume.txid, &attached) { return back }
+        let bridge = Bridge(stored: index, digestBefore: tip.resume.digest, local: local)
+        let isWorthIt =
+            tip.isOwn || local.low.count <= Self.smallPageCount
+            || bridge.differingPageCount <= local.low.count / 2
+        return isWorthIt
+            ? .bridge(bridge)
+            : .begin(reason: "more than half of the pages differ from the store's last state")
+    }
+
+    /// An earlier state of the backup that is the database's, at the pin or at the start of the WAL.
+    private func goBack(
+        to index: PageHashIndex,
+        before last: TXID,
+        _ attached: inout Attached
+    ) throws -> Decision? {
+        if let match = index.matches[0], match.txid < last {
+            let hashes = try attached.hashesAtPin()
+            let place = try attached.place(at: attached.attachment.header.position)
+            return .goBack(match, place, pageCount: UInt32(hashes.low.count), hashes.digest)
+        }
+        if index.matches.count > 1, let match = index.matches[1], let hashes = attached.before {
+            let place = try attached.placeAtStartOfWAL()
+            return .goBack(match, place, pageCount: UInt32(hashes.low.count), hashes.digest)
+        }
+        return nil
+    }
+
+    /// Whether a generation begins: with a parent, or with a snapshot.
+    private func isChild(_ decision: Decision) -> Bool {
+        switch decision {
+        case .goOn, .bridge: tip?.isOwn != true
+        case .goBack, .begin: true
+        }
+    }
+
+    private func parent(_ decision: Decision) -> GenerationRecord.Parent? {
+        guard let tip else { return nil }
+        switch decision {
+        case .goOn, .bridge:
+            return GenerationRecord.Parent(generation: tip.generation.id, txid: tip.resume.txid)
+        case .goBack(let match, _, _, _):
+            return GenerationRecord.Parent(generation: tip.generation.id, txid: match.txid)
+        case .begin: return nil
+        }
+    }
+
+    private func start(
+        _ decision: Decision,
+        isChild: Bool,
+        _ attached: Attached
+    ) throws -> Follower.Start {
+        let header = attached.attachment.header
+        guard let resume = tip?.resume else { return try beginning(attached) }
+        var start = Follower.Start(
+            position: header.position,
+            txid: resume.txid,
+            time: resume.time,
+            link: isChild ? nil : resume.link,
+            pageCount: attached.state.pageCount,
+            digest: attached.hashes?.digest,
+            proven: nil
+        )
+        switch decision {
+        case .goOn(let place, _):
+            start.position = place.position
+            start.pageCount = resume.pageCount
+            start.digest = resume.digest
+            start.proven = place.proven
+        case .goBack(let match, let place, let pageCount, let digest):
+            start.txid = match.txid
+            start.time = match.time
+            start.position = place.position
+            start.pageCount = pageCount
+            start.digest = digest
+            start.proven = place.proven
+        case .bridge: break
+        case .begin: return try beginning(attached)
+        }
+        return start
+    }
+
+    private func beginning(_ attached: Attached) throws -> Follower.Start {
+        let hashes = try attached.hashes ?? attached.state.hashes(wal: attached.wal)
+        return Follower.Start(
+            position: attached.attachment.header.position,
+            txid: TXID(1),
+            time: .now,
+            link: nil,
+            pageCount: attached.state.pageCount,
+            digest: hashes.digest,
+            proven: nil
+        )
+    }
+
+    private func newGeneration() -> GenerationID {
+        GenerationID(time: .now, random: UInt32(truncatingIfNeeded: Chance.bits()))
+    }
+
+    private func configuration(_ generation: GenerationID) -> FollowerConfiguration {
+        var configuration = FollowerConfiguration(
+            databasePath: path,
+            generation: generation,
+            writer: writer,
+            spoolFolder: local.spoolFolder
+        )
+        configuration.syncInterval = syncInterval
+        configuration.alarm = alarm
+        return configuration
+    }
+
+    private func keepSpool() throws {
+        if let spooled, let first = spooled.unlinked.first {
+            log(
+                .warning,
+                "spooled commits do not go on from the store's last one and are given up",
+                [("first_txid", "\(first.minTXID)"), ("segments", "\(spooled.unlinked.count)")]
+            )
+        }
+        try local.clearSpool(keeping: Set(spooled?.chain.map(\.path) ?? []))
+    }
+
+    private func report(_ decision: Decision) {
+        guard let tip else { return }
+        let place = [("generation", "\(tip.generation.id)"), ("txid", "\(tip.resume.txid)")]
+        switch decision {
+        case .goOn(_, let reason):
+            log(
+                .info,
+                tip.isOwn ? "resuming" : "going on in a child generation",
+                place + [("by", reason)]
+            )
+        case .goBack(let match, _, _, _):
+            log(
+                .warning,
+                "the backup is ahead of the database: a child generation begins; "
+                    + "restore -generation gets the later commits back",
+                place + [("ahead_from", "\(match.txid.next)"), ("ahead_to", "\(tip.resume.txid)")]
+            )
+        case .bridge(let bridge):
+            log(
+                .warning,
+                "commits made while no agent ran are not in the WAL any more: they are stored "
+                    + "as one commit and cannot be restored one by one",
+                place + [("pages", "\(bridge.differingPageCount)")]
+            )
+        case .begin(let reason):
+            log(
+                .warning,
+                "a new generation begins with a snapshot",
+                place + [("reason", reason)]
+            )
+        }
+    }
+}
