@@ -69,7 +69,7 @@ extension FollowerStart {
             : .begin(reason: "more than half of the pages differ from the store's last state")
     }
 
-    /// An earlier state of the backup that is the database's, at the pin or at the start of the WAL.
+    /// An earlier state of the backup that is the database's, at the pin or at the WAL's start.
     private func goBack(
         to index: PageHashIndex,
         before last: TXID,

@@ -83,8 +83,8 @@ final class FollowerStart: @unchecked Sendable {
         return owner
     }
 
-    /// Attaches, and compares the database with the store's `tip`. Returns the states to look for in
-    /// the store's indexes when that alone does not tell how to go on.
+    /// Attaches, and compares the database with the store's `tip`. Returns the states to look for
+    /// in the store's indexes when that alone does not tell how to go on.
     func attach(tip: StoreTip?) throws -> [PageHashIndex.Wanted] {
         guard let pin else { preconditionFailure("open comes first") }
         self.tip = tip

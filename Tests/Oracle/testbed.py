@@ -217,8 +217,8 @@ class Testbed:
     ):
         """The oracle: every TXID of every generation, a sample with the program's restore, and
         the user's database. `generations` is how many are allowed at most; with `tail` the last
-        TXID has to be the last recorded state; `least` is how many TXIDs there must be; `bridges` is how many of them
-        may stand for lost commits; `leaked`:
+        TXID has to be the last recorded state; `least` is how many TXIDs there must be; `bridges`
+        is how many of them may stand for lost commits; `leaked`:
         the database has pages that integrity_check misses."""
         check_user_database(self.database, leaked)
         found = [g for g in self.generations() if self.has_base(g)]

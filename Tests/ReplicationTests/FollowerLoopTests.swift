@@ -150,7 +150,8 @@ import Testing
         let began = MonotonicTime.now
         running.agent.stop.request(shutdownTime: 200 * Nanoseconds.millisecond)
         await #expect(throws: ReplicationError.self) { try await running.task.value }
-        #expect(MonotonicTime.now - began < Nanoseconds.second)
+        // On an idle machine it is a quarter of a second.
+        #expect(MonotonicTime.now - began < 5 * Nanoseconds.second)
         // What the agent held would keep the journal mode from being changed.
         #expect(try application.leaveWAL() == "delete")
     }

@@ -6,8 +6,8 @@ import TestSupport
 import Testing
 import WALFormat
 
-/// DESIGN §4.2: a TRUNCATE of ours while our own pin rests on lock 0 resets the WAL when nothing new
-/// was committed, and does nothing otherwise.
+/// DESIGN §4.2: a TRUNCATE of ours while our own pin rests on lock 0 resets the WAL when nothing
+/// new was committed, and does nothing otherwise.
 @Suite struct OwnTruncateTests {
     /// A database whose WAL is backfilled, with our pin on lock 0.
     private struct Scene {
