@@ -79,6 +79,7 @@ let package = Package(
         module("ObjectStorage", ["Bytes", "Platform"]),
         module("S3", ["CExpat", "Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform"]),
         module("Hazards", ["Bytes", "Platform", "SQLiteAccess", "WALFormat"]),
+        module("StoreCheck", ["ObjectStorage", "Platform", "S3"]),
 
         // The engine.
         module("BackupCatalog", ["Bytes", "ObjectStorage", "SegmentFormat"]),
@@ -104,7 +105,8 @@ let package = Package(
             name: "AgentCLI",
             dependencies: [
                 "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "Platform", "Replication",
-                "Restore", "S3", "SegmentFormat", "SQLiteAccess", "WALFormat",
+                "Restore", "S3", "SegmentFormat", "SQLiteAccess", "StoreCheck",
+                "WALFormat",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -128,7 +130,7 @@ let package = Package(
         tests("DigestsTests", ["Bytes", "Digests"]),
         tests("HTTPTransportTests", ["HTTPTransport", "Platform"]),
         tests("S3Tests", ["Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform", "S3"]),
-        tests("ObjectStorageTests", ["Bytes", "ObjectStorage", "Platform"]),
+        tests("ObjectStorageTests", ["Bytes", "ObjectStorage", "Platform", "S3", "StoreCheck"]),
         tests(
             "ReplicationTests",
             [

@@ -50,6 +50,8 @@ enum ErrorReport {
             case .damaged: 7
             default: 1
             }
+        // A store that answers, and answers wrongly, cannot keep a backup whole.
+        case let error as CheckFailed: error.cause.map { exitCode($0) ?? 1 } ?? 7
         case let error as CatalogError:
             switch error.code {
             case .nothingFound, .noBase: 5

@@ -9,7 +9,7 @@ package struct Highwater: AsyncParsableCommand {
         version: Self.version,
         subcommands: [
             ReplicateCommand.self, RestoreCommand.self, HistoryCommand.self,
-            GenerationsCommand.self, DoctorCommand.self, VersionCommand.self,
+            GenerationsCommand.self, CheckCommand.self, DoctorCommand.self, VersionCommand.self,
         ]
     )
 

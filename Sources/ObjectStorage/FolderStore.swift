@@ -12,7 +12,7 @@ import Synchronization
 package struct FolderStore: ObjectStore {
     /// The folder's absolute path.
     package let root: String
-    private let executor: ThreadExecutor
+    let executor: ThreadExecutor
     private let folders: DurableFolders
 
     /// Names that begin so belong to objects that are being written.

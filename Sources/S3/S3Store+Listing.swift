@@ -21,7 +21,13 @@ extension S3Store {
             do {
                 page = try ListPage(response.body, isEncoded: asksForEncoding, configuration)
             } catch {
-                throw damaged(.list, configuration.keyPrefix + prefix, "the listing is \(error)")
+                // A web page, or what a proxy made of an answer: nothing is known about objects.
+                throw StoreError(
+                    .unreachable,
+                    .list,
+                    object: "s3://\(configuration.bucket)/\(configuration.keyPrefix)\(prefix)",
+                    "the listing is \(error); check the endpoint, and proxies on the way"
+                )
             }
             for object in page.objects where belongs(object.key.path, prefix, after) {
                 found.append(object)

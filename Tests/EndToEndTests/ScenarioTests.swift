@@ -96,7 +96,9 @@ import Testing
     @Test func `every scenario of the harness is a test`() async throws {
         let outcome = try await Oracle.run(["--list"])
         let names = outcome.output.split(separator: "\n").filter { !$0.hasPrefix(" ") }
-        let known = Self.application + Self.lifecycle + Self.badInput + HazardTests.scenarios
+        let known =
+            Self.application + Self.lifecycle + Self.badInput + HazardTests.scenarios
+            + BucketTests.scenarios
         #expect(names.map(String.init) == known)
     }
 }

@@ -1,4 +1,5 @@
-"""Runs scenarios: run.py [--binary PATH] [--keep] [--seed N] [--repeat N] NAME... | --list | --all
+"""Runs scenarios: run.py [--binary PATH] [--keep] [--seed N] [--repeat N]
+                          [--store s3 [--faults 0.3]] NAME... | --list | --all
 
 ORACLE_SCALE=10 makes every scenario ten times longer; ORACLE_KEEP=1 keeps the folder of a
 failure. The exit code is 0 when all that was asked for passed.
@@ -16,18 +17,23 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bad_input
 import hazards
 import lifecycle
+import over_s3
+import s3_refusals
 import scenarios
 from testbed import Testbed
 
+OVER_S3 = {**over_s3.SCENARIOS, **s3_refusals.SCENARIOS}
 ALL = {**scenarios.SCENARIOS, **lifecycle.SCENARIOS, **bad_input.SCENARIOS}
 ALL |= hazards.SCENARIOS
+ALL |= OVER_S3
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def run(name, options, seed):
     started = time.monotonic()
     try:
-        with Testbed(options.binary, options.keep, seed) as bed:
+        over_s3 = name in OVER_S3 or options.store == "s3"
+        with Testbed(options.binary, options.keep, seed, over_s3, options.faults) as bed:
             try:
                 ALL[name](bed)
             except BaseException:
@@ -69,6 +75,8 @@ def main():
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("ORACLE_SEED", "1")))
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--store", choices=["file", "s3"], default="file")
+    parser.add_argument("--faults", type=float, default=0.0, help="share of S3 requests that fail")
     options = parser.parse_args()
     # A parent that starts programs from a worker thread (Swift's Foundation does) hands down a
     # mask that blocks SIGTERM; what is started here should not inherit it.

@@ -12,6 +12,7 @@ import tempfile
 import time
 
 from agent import Agent, Highwater, folder_url
+from bucket import Bucket
 from imager import Records
 from states import walk
 from verify import Judge, OracleFailure, check_user_database
@@ -94,7 +95,7 @@ class Program:
 class Testbed:
     """One scenario's folder and processes. Leaving it ends and removes all of them."""
 
-    def __init__(self, binary, keep=False, seed=1):
+    def __init__(self, binary, keep=False, seed=1, over_s3=False, faults=0.0):
         self.seed = seed
         self.keep = keep
         self.folder = tempfile.mkdtemp(prefix="highwater-oracle-")
@@ -106,6 +107,13 @@ class Testbed:
             os.mkdir(folder)
         self.database = os.path.join(self.application, "app.db")
         self.url = folder_url(self.store)
+        self.bucket, self.faults = None, faults
+        if over_s3:
+            self.bucket = Bucket(self.path("s3"))
+            self.bucket.fail(faults, seed)
+            self.store = self.bucket.path()
+            self.url = self.bucket.url()
+            os.environ.update(self.bucket.environment)
         self.highwater = Highwater(binary)
         self.records = Records(self.path("records"))
         self.agents, self.programs = [], []
@@ -120,6 +128,8 @@ class Testbed:
         for program in self.programs:
             program.kill()
             program.output.close()
+        if self.bucket:
+            self.bucket.close()
         if self.keep or (kind and os.environ.get("ORACLE_KEEP")):
             print(f"kept in {self.folder}")
         else:
@@ -224,7 +234,12 @@ class Testbed:
         found = [g for g in self.generations() if self.has_base(g)]
         if not 1 <= len(found) <= generations:
             raise OracleFailure(f"{len(found)} generations, expected 1 to {generations}")
-        judge = Judge(self.highwater, self.store, self.records, self.scratch, walk)
+        if self.bucket:
+            stats = self.bucket.check_signatures()
+            failed = sum(stats["faults"].values())
+            self.notes.append(f"{stats['requests']} requests, {failed} of them failed")
+            sample = min(sample, 10) if self.faults else sample
+        judge = Judge(self.highwater, self.store, self.records, self.scratch, walk, self.url)
         states = {}
         for generation in found:
             states = judge.generation(generation, sparse)

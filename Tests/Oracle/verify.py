@@ -75,10 +75,10 @@ def check_user_database(path, leaked=False):
 class Judge:
     """Compares a store with records; collects what was compared for the report."""
 
-    def __init__(self, highwater, store, records, scratch, walk):
+    def __init__(self, highwater, store, records, scratch, walk, url=None):
         self.highwater = highwater
         self.store = store
-        self.url = folder_url(store)
+        self.url = url or folder_url(store)
         self.records = records
         self.known = records.load()
         self.by_digest = {record["digest"]: record["index"] for record in self.known}

@@ -26,7 +26,11 @@ package enum PythonProgram {
         input: String = ""
     ) throws -> Outcome {
         let process = Process()
-        let source = Pipe()
+        // A file, not a pipe: a program that ends early must not end this one by SIGPIPE.
+        let source = FileManager.default.temporaryDirectory
+            .appending(path: "highwater-input-\(UUID().uuidString)")
+        try Data(input.utf8).write(to: source)
+        defer { try? FileManager.default.removeItem(at: source) }
         let output = Pipe()
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments = [python, program] + arguments
@@ -34,12 +38,10 @@ package enum PythonProgram {
             ["PYTHONDONTWRITEBYTECODE": "1"],
             uniquingKeysWith: { _, new in new }
         )
-        process.standardInput = source
+        process.standardInput = try FileHandle(forReadingFrom: source)
         process.standardOutput = output
         process.standardError = output
         try process.run()
-        source.fileHandleForWriting.write(Data(input.utf8))
-        try source.fileHandleForWriting.close()
         let data = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         return Outcome(

@@ -17,6 +17,7 @@ import Testing
         "ObjectStorage": ["Bytes", "Platform"],
         "S3": ["CExpat", "Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform"],
         "Hazards": ["Bytes", "Platform", "SQLiteAccess", "WALFormat"],
+        "StoreCheck": ["ObjectStorage", "Platform", "S3"],
         "BackupCatalog": ["Bytes", "ObjectStorage", "SegmentFormat"],
         "Replication": [
             "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "PageHashing", "Platform",
@@ -27,7 +28,8 @@ import Testing
         ],
         "AgentCLI": [
             "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "PageHashing", "Platform",
-            "Replication", "Restore", "S3", "SegmentFormat", "SQLiteAccess", "WALFormat",
+            "Replication", "Restore", "S3", "SegmentFormat", "SQLiteAccess", "StoreCheck",
+            "WALFormat",
         ],
         "highwater": ["AgentCLI"],
     ]
