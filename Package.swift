@@ -100,12 +100,21 @@ let package = Package(
             hot: true
         ),
 
+        module(
+            "Maintenance",
+            [
+                "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform",
+                "SegmentFormat",
+            ],
+            hot: true
+        ),
+
         // What people run.
         .target(
             name: "AgentCLI",
             dependencies: [
-                "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "Platform", "Replication",
-                "Restore", "S3", "SegmentFormat", "SQLiteAccess", "StoreCheck",
+                "BackupCatalog", "Bytes", "Hazards", "Maintenance", "ObjectStorage", "Platform",
+                "Replication", "Restore", "S3", "SegmentFormat", "SQLiteAccess", "StoreCheck",
                 "WALFormat",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -143,6 +152,13 @@ let package = Package(
             [
                 "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "Restore",
                 "SegmentFormat",
+            ]
+        ),
+        tests(
+            "MaintenanceTests",
+            [
+                "BackupCatalog", "Bytes", "Maintenance", "ObjectStorage", "PageHashing",
+                "Platform", "Restore", "SegmentFormat",
             ]
         ),
         tests("HazardsTests", ["Bytes", "Hazards", "Platform", "WALFormat"]),

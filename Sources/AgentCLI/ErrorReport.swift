@@ -2,6 +2,7 @@ import ArgumentParser
 import BackupCatalog
 import Glibc
 import Hazards
+import Maintenance
 import ObjectStorage
 import Platform
 import Replication
@@ -72,6 +73,12 @@ enum ErrorReport {
             switch error.code {
             case .unusablePath: 2
             case .unsafe: 9
+            }
+        case let error as MaintenanceError:
+            switch error.code {
+            case .clockDiffers: 9
+            case .notConfirmed: 7
+            case .notPossible: 1
             }
         case let error as SystemError: error.number == EACCES || error.number == EPERM ? 4 : 1
         case let error as SQLiteError: error.isAccessDenied ? 4 : error.isBusy ? 9 : 1

@@ -9,7 +9,8 @@ package struct Highwater: AsyncParsableCommand {
         version: Self.version,
         subcommands: [
             ReplicateCommand.self, RestoreCommand.self, HistoryCommand.self,
-            GenerationsCommand.self, CheckCommand.self, DoctorCommand.self, VersionCommand.self,
+            GenerationsCommand.self, SnapshotsCommand.self, SegmentsCommand.self,
+            PruneCommand.self, CheckCommand.self, DoctorCommand.self, VersionCommand.self,
         ]
     )
 

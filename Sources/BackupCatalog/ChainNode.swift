@@ -32,7 +32,7 @@ struct ChainNodes {
     /// By first TXID, then last TXID, then time and writer.
     private(set) var nodes: [ChainNode] = []
     /// Objects all of whose commits are in a pack among the nodes, as the same log segments.
-    private(set) var duplicates: [StoredSegment] = []
+    private(set) var duplicates: [Duplicate] = []
     /// Packs that could not be read.
     private(set) var damaged: [(segment: StoredSegment, error: any Error)] = []
     /// The members of packs whose indexes had to be read.
@@ -69,19 +69,19 @@ struct ChainNodes {
             nodes += cluster.map { ChainNode($0) }
             return
         }
-        var held: Set<SegmentName> = []
+        var held: [SegmentName: StoredSegment] = [:]
         var kept: [StoredSegment] = []
         // The longest first: it holds what the others do.
         for pack in packs.sorted(by: { Self.span($0) > Self.span($1) }) {
             do {
                 let members = try await read(pack)
-                let names = Set(members.map(\.name))
-                if names.isSubset(of: held) {
-                    duplicates.append(pack)
+                let others = Set(members.map { held[$0.name] })
+                if others.count == 1, let other = others.first ?? nil {
+                    duplicates.append(Duplicate(segment: pack, pack: other))
                     continue
                 }
                 self.members[pack] = members
-                held.formUnion(names)
+                for member in members where held[member.name] == nil { held[member.name] = pack }
                 kept.append(pack)
             } catch let error as SegmentError {
                 damaged.append((pack, error))
@@ -91,8 +91,8 @@ struct ChainNodes {
         }
         var others: [StoredSegment] = []
         for segment in cluster where segment.name.kind != .pack {
-            if held.contains(segment.name) {
-                duplicates.append(segment)
+            if let pack = held[segment.name] {
+                duplicates.append(Duplicate(segment: segment, pack: pack))
             } else {
                 others.append(segment)
             }

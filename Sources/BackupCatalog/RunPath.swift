@@ -3,6 +3,7 @@ import SegmentFormat
 
 /// How a state of a run is reached with the fewest bytes: a base, then levels and log in order.
 ///
+/// The parent's state is the base only where the generation has no snapshot of its own.
 /// Planned from keys and sizes alone.
 package struct RunPath: Sendable {
     /// One object to apply.
@@ -107,7 +108,9 @@ private struct PathSearch {
 
     private mutating func addBases() {
         if run.beginsWithParent, run.first <= target {
-            places[run.first] = Place(cost: 0, steps: [], isLanding: true)
+            // What the parent's state takes is not known here, or the parent may be gone: any
+            // snapshot of the generation's own is better.
+            places[run.first] = Place(cost: 1 << 62, steps: [], isLanding: true)
         }
         for snapshot in run.snapshots where snapshot.name.maxTXID <= target {
             // A snapshot in slices becomes a state by the log between them.

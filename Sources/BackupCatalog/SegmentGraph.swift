@@ -12,7 +12,7 @@ struct SegmentGraph {
     /// By first TXID, then last TXID, then time and writer.
     let nodes: [ChainNode]
     /// Objects whose commits a pack among the nodes holds, as the same log segments.
-    let duplicates: [StoredSegment]
+    let duplicates: [Duplicate]
     /// Packs that could not be read.
     let damagedPacks: [(segment: StoredSegment, error: any Error)]
     /// For each segment the one that goes on from it towards the greatest TXID.

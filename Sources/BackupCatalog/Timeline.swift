@@ -15,6 +15,20 @@ package struct LogSlice: Hashable, Sendable {
     }
 }
 
+/// An object that is not needed since a pack holds its commits, as the same log segments.
+package struct Duplicate: Hashable, Sendable {
+    /// The log segment, or smaller pack.
+    package let segment: StoredSegment
+    /// The pack that holds it.
+    package let pack: StoredSegment
+
+    /// A duplicate.
+    package init(segment: StoredSegment, pack: StoredSegment) {
+        self.segment = segment
+        self.pack = pack
+    }
+}
+
 /// An unbroken row of restorable states: a base, and the log segments that go on from it.
 package struct Run: Sendable {
     /// The snapshots that a restore may start from, by the TXID whose state they serve. The first
@@ -92,7 +106,7 @@ package struct Timeline: Sendable {
     package var runs: [Run] = []
     /// Log segments and packs that a pack holds whole: maintenance has merged them, and not
     /// deleted them yet.
-    package var duplicates: [StoredSegment] = []
+    package var duplicates: [Duplicate] = []
     /// Log segments that repeat what the runs hold: sent again after an agent was killed.
     package var leftovers: [StoredSegment] = []
     /// Log segments that no base reaches: they lie beyond a hole, or before the first base.

@@ -175,6 +175,11 @@ package struct FolderStore: ObjectStore {
     }
 }
 
+extension FolderStore {
+    /// A folder's clock is this machine's.
+    package var clockOffset: Int64? { 0 }
+}
+
 extension ObjectInfo {
     init(key: ObjectKey, status: FileStatus) {
         self.init(

@@ -115,6 +115,20 @@ package final class LevelEncoder {
         workspace.content.append(contentsOf: bytes)
     }
 
+    /// The same.
+    package func append(
+        page: PageNumber,
+        hashBefore: UInt64?,
+        content: [UInt8]
+    ) throws(SegmentError) {
+        let result: Result<Void, SegmentError> = content.withUnsafeBytes { bytes in
+            Result { () throws(SegmentError) in
+                try append(page: page, hashBefore: hashBefore, content: bytes)
+            }
+        }
+        try result.get()
+    }
+
     /// Adds the next page, in ascending order, which the database no longer has at the end.
     package func append(removed page: PageNumber, hashBefore: UInt64) throws(SegmentError) {
         try checkUsable()

@@ -23,6 +23,9 @@ package final class MemoryStore: ObjectStore {
 
     private struct State {
         var objects: [ObjectKey: [UInt8]] = [:]
+        var modified: [ObjectKey: Timestamp] = [:]
+        var now: Timestamp?
+        var clockOffset: Int64?
         var requests = 0
         var bytesRead: UInt64 = 0
         var hook: (@Sendable (Request) -> Fault?)?
@@ -42,6 +45,33 @@ package final class MemoryStore: ObjectStore {
     package var objects: [ObjectKey: [UInt8]] {
         get { state.withLock { $0.objects } }
         set { state.withLock { $0.objects = newValue } }
+    }
+
+    /// The store's clock: what it says of objects stored from now on; nil, and it says nothing.
+    package var now: Timestamp? {
+        get { state.withLock { $0.now } }
+        set { state.withLock { $0.now = newValue } }
+    }
+
+    /// As the protocol says; a test sets it.
+    package var clockOffset: Int64? {
+        get { state.withLock { $0.clockOffset } }
+        set { state.withLock { $0.clockOffset = newValue } }
+    }
+
+    /// A store with the same objects and clock, and no hook.
+    package func copy() -> MemoryStore {
+        let (objects, modified, now, offset) = state.withLock {
+            ($0.objects, $0.modified, $0.now, $0.clockOffset)
+        }
+        let copy = MemoryStore()
+        copy.state.withLock {
+            $0.objects = objects
+            $0.modified = modified
+            $0.now = now
+            $0.clockOffset = offset
+        }
+        return copy
     }
 
     /// Requests so far.
@@ -68,6 +98,7 @@ package final class MemoryStore: ObjectStore {
                 throw StoreError(.preconditionFailed, .put, object: key.path, "it exists")
             }
             state.objects[key] = content
+            state.modified[key] = state.now
         }
     }
 
@@ -92,7 +123,9 @@ package final class MemoryStore: ObjectStore {
 
     package func head(_ key: ObjectKey) async throws(StoreError) -> ObjectInfo? {
         try perform(.head, key.path) { state throws(StoreError) in
-            state.objects[key].map { ObjectInfo(key: key, size: UInt64($0.count)) }
+            state.objects[key].map {
+                ObjectInfo(key: key, size: UInt64($0.count), modified: state.modified[key])
+            }
         }
     }
 
@@ -107,7 +140,11 @@ package final class MemoryStore: ObjectStore {
                     && (after.map { $0.utf8.lexicographicallyPrecedes(key.path.utf8) } ?? true)
             }
             return keys.sorted().prefix(limit ?? .max).map { key in
-                ObjectInfo(key: key, size: UInt64(state.objects[key]?.count ?? 0))
+                ObjectInfo(
+                    key: key,
+                    size: UInt64(state.objects[key]?.count ?? 0),
+                    modified: state.modified[key]
+                )
             }
         }
     }

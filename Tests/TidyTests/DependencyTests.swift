@@ -26,9 +26,13 @@ import Testing
         "Restore": [
             "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "SegmentFormat",
         ],
+        "Maintenance": [
+            "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "SegmentFormat",
+        ],
         "AgentCLI": [
-            "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "PageHashing", "Platform",
-            "Replication", "Restore", "S3", "SegmentFormat", "SQLiteAccess", "StoreCheck",
+            "BackupCatalog", "Bytes", "Hazards", "Maintenance", "ObjectStorage", "PageHashing",
+            "Platform", "Replication", "Restore", "S3", "SegmentFormat", "SQLiteAccess",
+            "StoreCheck",
             "WALFormat",
         ],
         "highwater": ["AgentCLI"],

@@ -1,0 +1,119 @@
+import BackupCatalog
+import Bytes
+import SegmentFormat
+
+/// Which states have to stay restorable: those of the window, the last one of each database, and
+/// those that generations which need them go on from.
+struct RetentionNeeds {
+    private let lineage: LineageGraph
+    private let cutoff: Timestamp
+    private let now: Timestamp
+    /// By generation, the TXIDs whose states are needed.
+    private(set) var needs: [GenerationID: [ClosedRange<TXID>]] = [:]
+    /// When a generation was over: another one had taken its place.
+    private var ends: [GenerationID: Timestamp] = [:]
+
+    /// The needs at `now`, when states that were replaced before `cutoff` are not needed.
+    init(_ lineage: LineageGraph, cutoff: Timestamp, now: Timestamp) {
+        self.lineage = lineage
+        self.cutoff = cutoff
+        self.now = now
+        findEnds()
+        for id in lineage.ids { addWindow(of: id) }
+        addParents()
+    }
+
+    /// Whether something has taken the generation's place before the cutoff.
+    func isOver(_ id: GenerationID) -> Bool { ends[id].map { $0 <= cutoff } ?? false }
+
+    private struct Origin: Hashable {
+        let host: String
+        let path: String
+    }
+
+    /// A generation ends when one that goes on from it, or a later one of the same file, begins.
+    private mutating func findEnds() {
+        var byOrigin: [Origin: [GenerationID]] = [:]
+        let restorable = lineage.ids.filter {
+            guard let timeline = lineage[$0] else { return false }
+            return timeline.generation.record.created <= now && lineage.canRestoreAnything(of: $0)
+        }
+        func end(_ id: GenerationID, by successor: GenerationID) {
+            guard id != successor, let start = lineage[successor]?.generation.record.created
+            else { return }
+            ends[id] = min(ends[id] ?? start, start)
+        }
+        for id in restorable {
+            guard let record = lineage[id]?.generation.record else { continue }
+            // A child is younger than its parent: names that say otherwise end nothing.
+            if let parent = lineage.parent(of: id), parent.generation < id {
+                end(parent.generation, by: id)
+            }
+            byOrigin[Origin(host: record.host, path: record.file.path), default: []].append(id)
+        }
+        for ids in byOrigin.values {
+            // Unknown origins say nothing about each other.
+            for (id, next) in zip(ids, ids.dropFirst()) {
+                guard let record = lineage[id]?.generation.record, !record.host.isEmpty else {
+                    continue
+                }
+                end(id, by: next)
+            }
+        }
+    }
+
+    /// The states that were current at the cutoff or later.
+    private mutating func addWindow(of id: GenerationID) {
+        guard let timeline = lineage[id] else { return }
+        for (index, run) in timeline.runs.enumerated() {
+            let next = index + 1 < timeline.runs.count ? timeline.runs[index + 1].firstTime : nil
+            let end = next ?? (index + 1 < timeline.runs.count ? nil : ends[id])
+            // In the chain's order, not by time alone: clocks step back now and then.
+            if let slice = run.slices.first(where: { $0.segment.name.time > cutoff }),
+                slice.txids.upperBound > run.first
+            {
+                let from = max(run.first, slice.txids.lowerBound.previous)
+                needs[id, default: []].append(from...run.last)
+                continue
+            }
+            let isRecent = (run.lastTime ?? now) > cutoff
+            if isRecent || end.map({ $0 > cutoff }) ?? true {
+                needs[id, default: []].append(run.last...run.last)
+            }
+        }
+    }
+
+    /// A need that no snapshot of the generation's own serves is a need for the parent's state.
+    private mutating func addParents() {
+        var open = lineage.ids
+        var added: Set<GenerationID> = []
+        while let id = open.popLast() {
+            guard let timeline = lineage[id], let parent = lineage.parent(of: id),
+                !added.contains(id), needsParent(timeline)
+            else { continue }
+            added.insert(id)
+            needs[parent.generation, default: []].append(parent.txid...parent.txid)
+            open.append(parent.generation)
+        }
+    }
+
+    private func needsParent(_ timeline: Timeline) -> Bool {
+        let id = timeline.generation.id
+        // A generation that has just begun, or whose base is still on its way, may come to need it.
+        guard !timeline.runs.isEmpty else { return !isOver(id) }
+        for need in needs[id] ?? [] {
+            guard let run = timeline.run(holding: need.lowerBound), run.beginsWithParent else {
+                continue
+            }
+            if run.base(for: need.lowerBound) == nil { return true }
+        }
+        return false
+    }
+}
+
+extension Run {
+    /// The newest snapshot that a restore of `txid` can begin with.
+    func base(for txid: TXID) -> StoredSegment? {
+        snapshots.last { $0.name.maxTXID <= txid }
+    }
+}
