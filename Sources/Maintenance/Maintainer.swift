@@ -99,22 +99,23 @@ package struct Maintainer: Sendable {
         return packs
     }
 
-    /// Merges what is due in every generation.
+    /// Merges what is due in every generation of which anything is needed.
     @discardableResult
     package func packAll() async throws -> [StoredSegment] {
         let lineage = try await catalog.lineage()
         let now = try StoreTime.now(of: catalog.store, listing: lineage, local: clock())
+        let needs = RetentionPlan(lineage, layout: catalog.layout, rules: rules, now: now).needs
         var packs: [StoredSegment] = []
-        for id in lineage.ids {
+        for id in lineage.ids where needs[id] != nil {
             guard let timeline = lineage[id] else { continue }
             packs += try await pack(timeline, now: now)
         }
         return packs
     }
 
-    /// Everything that is due: packs, then closing and deleting.
+    /// Everything that is due: closing and deleting, then packs of what is left.
     package func run() async throws {
-        try await packAll()
         try await carryOut(try await plan())
+        try await packAll()
     }
 }

@@ -7,16 +7,19 @@ import SegmentFormat
 struct RetentionNeeds {
     private let lineage: LineageGraph
     private let cutoff: Timestamp
+    private let settled: Timestamp
     private let now: Timestamp
     /// By generation, the TXIDs whose states are needed.
     private(set) var needs: [GenerationID: [ClosedRange<TXID>]] = [:]
     /// When a generation was over: another one had taken its place.
     private var ends: [GenerationID: Timestamp] = [:]
 
-    /// The needs at `now`, when states that were replaced before `cutoff` are not needed.
-    init(_ lineage: LineageGraph, cutoff: Timestamp, now: Timestamp) {
+    /// The needs at `now`, when states that were replaced before `cutoff` are not needed, and
+    /// restores that began before `settled` have ended.
+    init(_ lineage: LineageGraph, cutoff: Timestamp, settled: Timestamp, now: Timestamp) {
         self.lineage = lineage
         self.cutoff = cutoff
+        self.settled = settled
         self.now = now
         findEnds()
         for id in lineage.ids { addWindow(of: id) }
@@ -105,15 +108,18 @@ struct RetentionNeeds {
             guard let run = timeline.run(holding: need.lowerBound), run.beginsWithParent else {
                 continue
             }
-            if run.base(for: need.lowerBound) == nil { return true }
+            if run.base(for: need.lowerBound, since: settled) == nil { return true }
         }
         return false
     }
 }
 
 extension Run {
-    /// The newest snapshot that a restore of `txid` can begin with.
-    func base(for txid: TXID) -> StoredSegment? {
-        snapshots.last { $0.name.maxTXID <= txid }
+    /// The newest snapshot that a restore of `txid` can begin with, stored by `time`; else the
+    /// run's first one, if that serves it.
+    func base(for txid: TXID, since time: Timestamp) -> StoredSegment? {
+        let serving = snapshots.filter { $0.name.maxTXID <= txid }
+        return serving.last { ($0.modified ?? $0.name.time) <= time }
+            ?? (beginsWithParent ? nil : serving.first)
     }
 }

@@ -24,6 +24,8 @@ package struct RetentionPlan: Sendable {
     private let now: Timestamp
     private let layout: CatalogLayout
     private let closed: Set<GenerationID>
+    /// What was there then is known to every restore that is still running.
+    private let settled: Timestamp
 
     /// Every object to delete.
     package var deletions: [Deletion] { batches.flatMap { $0 } }
@@ -45,7 +47,8 @@ package struct RetentionPlan: Sendable {
         self.closed = closed
         let age = rules.window + rules.grace
         let cutoff = Timestamp(milliseconds: max(0, now.milliseconds - age))
-        let needed = RetentionNeeds(lineage, cutoff: cutoff, now: now)
+        settled = Timestamp(milliseconds: max(0, now.milliseconds - rules.grace))
+        let needed = RetentionNeeds(lineage, cutoff: cutoff, settled: settled, now: now)
         needs = needed.needs
         noteOddities()
         // Children first, so that none is left behind without its parent.
@@ -150,10 +153,6 @@ package struct RetentionPlan: Sendable {
 
     private mutating func deleteUnneeded(of timeline: Timeline, cutoff: Timestamp) {
         var unneeded: [(StoredSegment, DeletionReason)] = []
-        for duplicate in timeline.duplicates
-        where isPast(duplicate.pack.modified, grace: rules.packGrace) {
-            unneeded.append((duplicate.segment, .packed))
-        }
         for leftover in timeline.leftovers where isPast(leftover.modified, grace: rules.grace) {
             unneeded.append((leftover, .repeated))
         }
@@ -164,6 +163,10 @@ package struct RetentionPlan: Sendable {
             let kept = needs.reduce(into: Set()) { $0.formUnion(used(for: $1, of: timeline)) }
             let inRuns = Set(timeline.runs.flatMap { $0.snapshots + $0.logs + $0.levels })
             unneeded += inRuns.subtracting(kept).map { ($0, .expired) }
+            for duplicate in timeline.duplicates
+            where inRuns.contains(duplicate.pack) && !kept.contains(duplicate.pack) {
+                unneeded.append((duplicate.segment, .expired))
+            }
             for segment in timeline.list.snapshots + timeline.list.levels
             where !inRuns.contains(segment) && isOld(segment) {
                 unneeded.append((segment, .expired))
@@ -174,6 +177,11 @@ package struct RetentionPlan: Sendable {
                 unneeded.append((orphan, .orphan))
             }
         }
+        let listed = Set(unneeded.map(\.0))
+        for duplicate in timeline.duplicates where !listed.contains(duplicate.segment) {
+            guard isPast(duplicate.pack.modified, grace: rules.packGrace) else { continue }
+            unneeded.append((duplicate.segment, .packed))
+        }
         delete(unneeded, of: timeline)
     }
 
@@ -183,7 +191,7 @@ package struct RetentionPlan: Sendable {
         of timeline: Timeline
     ) -> [StoredSegment] {
         guard let run = timeline.run(holding: need.lowerBound) else { return [] }
-        let base = run.base(for: need.lowerBound)
+        let base = run.base(for: need.lowerBound, since: settled)
         // A snapshot taken in slices needs the log from its first slice on.
         let start = base?.name.minTXID ?? run.first
         let state = base?.name.maxTXID ?? run.first

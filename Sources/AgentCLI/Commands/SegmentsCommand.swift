@@ -1,6 +1,7 @@
 import ArgumentParser
 import BackupCatalog
 import Bytes
+import ObjectStorage
 import SegmentFormat
 
 /// One segment as `segments` and `snapshots` print it.
