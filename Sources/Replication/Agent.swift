@@ -3,6 +3,7 @@ import Bytes
 package import Hazards
 import ObjectStorage
 import Platform
+import SQLiteAccess
 import SegmentFormat
 
 /// Replicates one database to one store until it is told to stop.
@@ -39,11 +40,20 @@ package struct Agent: Sendable {
         self.log = log
     }
 
-    /// How long to wait before attaching again after a hazard.
-    private static let reattachPause = 200 * Nanoseconds.millisecond
+    /// What goes wrong while a database is followed and may pass: attaching anew is tried for as
+    /// long as it takes. The store and the WAL have all that is needed to go on.
+    private static func isPassing(_ error: any Error) -> Bool {
+        switch error {
+        case let error as ReplicationError: error.isRetryable
+        case let error as SystemError: error.isRetryable
+        case let error as SQLiteError: !error.isAccessDenied && !error.isNotADatabase
+        default: false
+        }
+    }
 
     /// Runs until the stop is requested and the last commits are durable.
     package func run() async throws {
+        var backOff = BackOff(first: Limits.attachPauseMin, most: Limits.attachPauseMax)
         while true {
             guard
                 let path = try await DatabaseWait.ready(
@@ -54,12 +64,19 @@ package struct Agent: Sendable {
                 )
             else { return }
             let watch = try await guardStart(path)
+            let began = MonotonicTime.now
             do {
                 try await watch.during(on: host.executor) { try await replicate(path) }
                 return
-            } catch let error as ReplicationError where error.isRetryable && !stop.isRequested {
-                log(.error, "following stopped, attaching again", [("reason", error.message)])
-                await stop.pause(nanoseconds: Self.reattachPause)
+            } catch  where Self.isPassing(error) && !stop.isRequested {
+                log(
+                    .error,
+                    "following stopped, attaching again",
+                    [("database", databasePath), ("reason", "\(error)")]
+                )
+                if MonotonicTime.now - began > Limits.attachPauseMax { backOff.succeeded() }
+                backOff.failed(.now)
+                await stop.pause(nanoseconds: backOff.interval)
             }
         }
     }

@@ -108,7 +108,9 @@ extension Follower {
         {
             return configuration.walResetFramesWhenCheckpointing
         }
-        return configuration.walResetFrames
+        let frameSize = Int64(FrameHeader.size + pageSize.bytes)
+        let bytesLimit = FrameIndex(clamping: configuration.walResetBytes / frameSize)
+        return min(configuration.walResetFrames, bytesLimit)
     }
 
     /// When the application counts as quiet, if the WAL is worth a reset then.

@@ -112,8 +112,28 @@ extension Follower {
         }
     }
 
-    /// Makes every sealed segment safe in the spool, fsynced, without waiting for the store.
+    /// Makes every sealed segment safe in the spool, fsynced, without waiting for the store. A disk
+    /// that does not take them is no reason to stop: the pin keeps the frames in the WAL.
     func spoolUnsafe() throws {
+        let now = MonotonicTime.now
+        guard spoolBackOff.isReady(now) else { return }
+        do {
+            try writeSpool()
+            spoolBackOff.succeeded()
+        } catch let error as SystemError {
+            log(
+                .error,
+                "commits cannot be made safe in the spool; they stay in the WAL, which grows",
+                [
+                    ("database", configuration.databasePath), ("error", "\(error)"),
+                    ("remedy", "make room on the database's disk, or bring the store back"),
+                ]
+            )
+            spoolBackOff.failed(now)
+        }
+    }
+
+    private func writeSpool() throws {
         let folder = "\(configuration.spoolFolder)/\(configuration.generation)"
         var madeFiles = false
         for index in unsafeSegments.indices where unsafeSegments[index].spoolPath == nil {

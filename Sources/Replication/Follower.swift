@@ -70,6 +70,8 @@ final class Follower {
     var nextLeap: MonotonicTime?
     var resetFailures = 0
     var resetBackOff = BackOff()
+    /// The local disk did not take a spooled segment.
+    var spoolBackOff = BackOff(most: 30 * Nanoseconds.second)
     var quietBackOff = BackOff()
     var nextSafetyPoll: MonotonicTime
     var safetyPollInterval = 5 * Nanoseconds.second
@@ -260,17 +262,25 @@ final class Follower {
     }
 }
 
-/// Times after which something that failed is tried again: doubling up to one second.
+/// Times after which something that failed is tried again: doubling from `first` up to `most`.
 struct BackOff {
     private(set) var next: MonotonicTime?
-    private var interval: Int64 = 0
+    /// The last pause, in nanoseconds.
+    private(set) var interval: Int64 = 0
+    private let first: Int64
+    private let most: Int64
+
+    init(first: Int64 = 5 * Nanoseconds.millisecond, most: Int64 = Nanoseconds.second) {
+        self.first = first
+        self.most = most
+    }
 
     func isReady(_ now: MonotonicTime) -> Bool { next.map { now >= $0 } ?? true }
 
     mutating func failed(_ now: MonotonicTime) {
-        interval = min(max(interval * 2, 5 * Nanoseconds.millisecond), Nanoseconds.second)
+        interval = min(max(interval * 2, first), most)
         next = now + interval
     }
 
-    mutating func succeeded() { self = BackOff() }
+    mutating func succeeded() { self = BackOff(first: first, most: most) }
 }

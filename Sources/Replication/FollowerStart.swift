@@ -78,7 +78,7 @@ final class FollowerStart: @unchecked Sendable {
     func open() throws -> Hash128 {
         let pin = try FirstPin(path: path)
         self.pin = pin
-        let owner = try local.ownerToken(of: pin.identity, path: path)
+        let owner = local.ownerToken(of: pin.identity, path: path, log: log)
         self.owner = owner
         return owner
     }

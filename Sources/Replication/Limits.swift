@@ -6,6 +6,10 @@ package enum Limits {
     package static let uploadsPerPlace = 16
     /// Databases that attach and send their base to one place at a time.
     package static let startsPerPlace = 8
+    /// Between two attempts to attach to a database, in nanoseconds.
+    package static let attachPauseMin: Int64 = 200_000_000
+    /// The same, at most.
+    package static let attachPauseMax: Int64 = 10_000_000_000
     /// Between two attempts to find out where the backup ends, in nanoseconds.
     package static let storePauseMin: Int64 = 500_000_000
     /// The same, at most.

@@ -31,12 +31,13 @@ package struct LocalState: Sendable {
     /// machine therefore has another one.
     package func ownerToken(
         of identity: FileStatus,
-        path: String
-    ) throws(SystemError) -> Hash128 {
+        path: String,
+        log: ReplicationLog
+    ) -> Hash128 {
         var hash = ChecksumStream()
         let machine = Self.machineFiles.lazy.compactMap { try? read($0) }.first ?? ""
         for part in [
-            try randomPart(), machine, "\(identity.device)", "\(identity.inode)", path,
+            randomPart(log), machine, "\(identity.device)", "\(identity.inode)", path,
         ] {
             hash.update(Array(part.utf8) + [0])
         }
@@ -46,15 +47,28 @@ package struct LocalState: Sendable {
     /// machine-id(5), and where D-Bus keeps its own.
     private static let machineFiles = ["/etc/machine-id", "/var/lib/dbus/machine-id"]
 
-    /// The random number; made when it is missing.
-    private func randomPart() throws(SystemError) -> String {
+    /// The random number; where none can be kept, another one each time.
+    private func randomPart(_ log: ReplicationLog) -> String {
+        do throws(SystemError) {
+            return try keptRandomPart()
+        } catch {
+            log(
+                .warning,
+                "the agent cannot keep local files: each start goes on in a child generation",
+                [("folder", folder), ("error", "\(error)")]
+            )
+            return Hex.string(Chance.bits(), digits: 16) + Hex.string(Chance.bits(), digits: 16)
+        }
+    }
+
+    private func keptRandomPart() throws(SystemError) -> String {
         let path = "\(folder)/owner"
         if let existing = try read(path), Hex.parse(existing.prefix(16), digits: 16) != nil {
             return existing
         }
         let token =
-            Hex.string(.random(in: 0...UInt64.max), digits: 16)
-            + Hex.string(.random(in: 0...UInt64.max), digits: 16)
+            Hex.string(Chance.bits(), digits: 16)
+            + Hex.string(Chance.bits(), digits: 16)
         try FileSystem.makeFolder(folder, mode: 0o700)
         let temporary = "\(path).\(token.prefix(16))"
         let file = try FileDescriptor(
