@@ -41,6 +41,7 @@ enum ErrorReport {
             case .exclusivelyLocked, .hazard, .databaseChanged: 9
             case .accessDenied: 4
             case .notDurable: 3
+            case .ownedByAnother, .superseded: 8
             }
         case let error as StoreError:
             switch error.code {

@@ -18,6 +18,8 @@ package struct Agent: Sendable {
     package var stop: StopRequest
     /// Where log lines go.
     package var log: ReplicationLog
+    /// Between two looks for newer claims on the generation, in nanoseconds.
+    package var claimLookInterval = Limits.claimLookInterval
     /// What all databases of the process share.
     package var host: ReplicationHost
     /// What may be set about the guards against unsafe set-ups.
@@ -47,12 +49,14 @@ package struct Agent: Sendable {
         case let error as ReplicationError: error.isRetryable
         case let error as SystemError: error.isRetryable
         case let error as SQLiteError: !error.isAccessDenied && !error.isNotADatabase
+        case let error as StoreError: error.isRetryable
         default: false
         }
     }
 
     /// Runs until the stop is requested and the last commits are durable.
     package func run() async throws {
+        var mayContinue = true
         var backOff = BackOff(first: Limits.attachPauseMin, most: Limits.attachPauseMax)
         while true {
             guard
@@ -66,7 +70,9 @@ package struct Agent: Sendable {
             let watch = try await guardStart(path)
             let began = MonotonicTime.now
             do {
-                try await watch.during(on: host.executor) { try await replicate(path) }
+                try await watch.during(on: host.executor) { [mayContinue] in
+                    try await replicate(path, mayContinue: mayContinue)
+                }
                 return
             } catch  where Self.isPassing(error) && !stop.isRequested {
                 log(
@@ -74,6 +80,7 @@ package struct Agent: Sendable {
                     "following stopped, attaching again",
                     [("database", databasePath), ("reason", "\(error)")]
                 )
+                mayContinue = (error as? ReplicationError)?.code != .superseded
                 if MonotonicTime.now - began > Limits.attachPauseMax { backOff.succeeded() }
                 backOff.failed(.now)
                 await stop.pause(nanoseconds: backOff.interval)
@@ -82,7 +89,7 @@ package struct Agent: Sendable {
     }
 
     /// One attachment: from finding out where the store ends to the last upload.
-    private func replicate(_ path: String) async throws {
+    private func replicate(_ path: String, mayContinue: Bool) async throws {
         let start = StartSlot(destination.starts)
         await start.take()
         defer { start.giveBack() }
@@ -94,6 +101,7 @@ package struct Agent: Sendable {
             local: LocalState(databasePath: path, place: destination.name),
             syncInterval: syncInterval,
             alarm: alarm,
+            mayContinue: mayContinue,
             log: log
         )
         let owner = try await host.executor.run { try begin.open() }
@@ -102,13 +110,19 @@ package struct Agent: Sendable {
         let index = try await pageHashes(for: begin, searching: wanted)
         let signal = host.loop.newSignal()
         let queue = UploadQueue(signal: signal)
-        let uploader = Uploader(queue: queue, destination: destination, log: log)
+        let ownership = try await own(begin, index: index)
+        let uploader = Uploader(
+            queue: queue,
+            destination: destination,
+            ownership: ownership,
+            log: log
+        )
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask(executorPreference: host.executor) { await uploader.run() }
             group.addTask(executorPreference: host.executor) {
                 defer { queue.close() }
                 let hosted = try await host.executor.run {
-                    let follower = try begin.follower(index: index, queue: queue, signal: signal)
+                    let follower = try begin.follower(queue: queue, signal: signal)
                     follower.whenSettled = { start.giveBack() }
                     return HostedFollower(follower, id: signal.id)
                 }
@@ -122,6 +136,18 @@ package struct Agent: Sendable {
                 throw error
             }
         }
+    }
+
+    /// Decides how the history goes on, and claims the generation if it exists already.
+    private func own(_ begin: FollowerStart, index: PageHashIndex?) async throws -> Ownership {
+        let ownership = Ownership(store: destination.store, interval: claimLookInterval)
+        let goesOn = try await host.executor.run { try begin.decide(index: index) }
+        if let goesOn {
+            try await ownership.claim(goesOn.generation, writer: host.writer, after: goesOn.after)
+        } else if let generation = begin.generation {
+            ownership.begin(generation)
+        }
+        return ownership
     }
 
     /// What the store says of earlier backups.

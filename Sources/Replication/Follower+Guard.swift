@@ -30,12 +30,14 @@ extension Follower {
     }
 
     /// What a broken look of the pins' protocol proves: a reset under a read mark is a lock that
-    /// somebody does not see.
+    /// somebody does not see. Under lock 0 a reset is allowed, and only comes too early directly
+    /// after a start, before the WAL has been copied: that costs commits, and is no hazard.
     func raiseBroken(_ reason: String) {
+        guard pins.rules.older.isOnMark else { return }
         raise(
             Finding(
                 .locksIgnored,
-                pins.rules.older.isOnMark ? .fatal : .high,
+                .fatal,
                 "'\(configuration.databasePath)': \(reason): another process does not see our lock",
                 remedy: "stop all but one of the processes that use the database and run "
                     + "'highwater doctor'"

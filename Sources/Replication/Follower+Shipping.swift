@@ -90,6 +90,14 @@ extension Follower {
 
     /// Takes note of what has arrived in the store.
     func collectDurable() throws {
+        if queue.isSuperseded {
+            throw ReplicationError(
+                .superseded,
+                "another agent goes on in generation \(configuration.generation) of "
+                    + "'\(configuration.databasePath)'; this one begins a child generation. "
+                    + "Two agents for one backup are a mistake in the set-up, or a cloned machine"
+            )
+        }
         if let failed = queue.takeFailedStream() { try restartSnapshot(failed) }
         let durable = queue.durable
         while let segment = unsafeSegments.first, segment.id <= durable {

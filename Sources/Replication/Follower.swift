@@ -50,6 +50,8 @@ final class Follower {
     var lastChange: UInt32?
     var saidUnchecked = false
 
+    /// Keeps other agents of this machine away.
+    var lock: AgentLock?
     /// generation.json of a generation that is created with its first segment.
     var pendingRecord: [UInt8]?
     var batch: SegmentBatch?

@@ -8,29 +8,24 @@ extension FollowerStart {
     /// Databases with fewer pages than this are bridged whatever the difference.
     private static let smallPageCount = 256
 
-    /// Makes the follower. `index` are the page hashes of the store's last state, if `attach` asked
-    /// for them and they could be had.
-    func follower(index: PageHashIndex?, queue: UploadQueue, signal: FollowerSignal) throws
-        -> Follower
-    {
-        guard var attached else { preconditionFailure("attach comes first") }
-        let index = try withSpooled(index)
-        let decision = try self.decision ?? decide(index, &attached)
-        report(decision)
-        let isChild = self.isChild(decision)
-        let generation = isChild ? newGeneration() : tip?.generation.id ?? newGeneration()
+    /// Makes the follower.
+    func follower(queue: UploadQueue, signal: FollowerSignal) throws -> Follower {
+        guard let attached, let decision, let generation else {
+            preconditionFailure("decide comes first")
+        }
         try keepSpool()
         let follower = Follower(
             attachment: attached.attachment,
             wal: attached.wal,
-            start: try start(decision, isChild: isChild, attached),
+            start: try start(decision, attached),
             configuration: configuration(generation),
             queue: queue,
             signal: signal,
             log: log
         )
+        follower.lock = takeLock()
         if let spooled { try follower.sendSpooled(spooled.chain, in: tip?.generation.id) }
-        if isChild {
+        if begins(decision) {
             follower.pendingRecord = generationRecord(
                 generation,
                 parent: parent(decision),
@@ -46,13 +41,13 @@ extension FollowerStart {
         return follower
     }
 
-    private func withSpooled(_ index: PageHashIndex?) throws -> PageHashIndex? {
+    func withSpooled(_ index: PageHashIndex?) throws -> PageHashIndex? {
         guard var index else { return nil }
         try spooled?.apply(to: &index)
         return index
     }
 
-    private func decide(
+    func decide(
         _ index: PageHashIndex?,
         _ attached: inout Attached
     ) throws -> Decision {
@@ -88,9 +83,9 @@ extension FollowerStart {
     }
 
     /// Whether a generation begins: with a parent, or with a snapshot.
-    private func isChild(_ decision: Decision) -> Bool {
+    func begins(_ decision: Decision) -> Bool {
         switch decision {
-        case .goOn, .bridge: tip?.isOwn != true
+        case .goOn, .bridge: tip?.isOwn != true || !mayContinue
         case .goBack, .begin: true
         }
     }
@@ -108,7 +103,6 @@ extension FollowerStart {
 
     private func start(
         _ decision: Decision,
-        isChild: Bool,
         _ attached: Attached
     ) throws -> Follower.Start {
         let header = attached.attachment.header
@@ -117,7 +111,7 @@ extension FollowerStart {
             position: header.position,
             txid: resume.txid,
             time: resume.time,
-            link: isChild ? nil : resume.link,
+            link: begins(decision) ? nil : resume.link,
             pageCount: attached.state.pageCount,
             digest: attached.hashes?.digest,
             proven: nil
@@ -154,7 +148,7 @@ extension FollowerStart {
         )
     }
 
-    private func newGeneration() -> GenerationID {
+    func newGeneration() -> GenerationID {
         GenerationID(time: .now, random: UInt32(truncatingIfNeeded: Chance.bits()))
     }
 
@@ -181,14 +175,14 @@ extension FollowerStart {
         try local.clearSpool(keeping: Set(spooled?.chain.map(\.path) ?? []))
     }
 
-    private func report(_ decision: Decision) {
+    func report(_ decision: Decision) {
         guard let tip else { return }
         let place = [("generation", "\(tip.generation.id)"), ("txid", "\(tip.resume.txid)")]
         switch decision {
         case .goOn(_, let reason):
             log(
                 .info,
-                tip.isOwn ? "resuming" : "going on in a child generation",
+                begins(decision) ? "going on in a child generation" : "resuming",
                 place + [("by", reason)]
             )
         case .goBack(let match, _, _, _):

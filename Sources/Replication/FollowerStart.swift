@@ -7,7 +7,7 @@ import SegmentFormat
 import WALFormat
 
 /// Attaching to a database and deciding how its history goes on (DESIGN §7), step by step: `open`,
-/// then `attach`, then `follower`. Between them the store is asked.
+/// `attach`, `decide`, `follower`. Between them the store is asked.
 ///
 /// The steps block, and belong to one task, which takes one after the other.
 // Unchecked: the connections inside move from thread to thread only between steps, and the task
@@ -23,6 +23,10 @@ final class FollowerStart: @unchecked Sendable {
     /// Fatal where the set-up is known to be unsafe: nothing is checkpointed then.
     let alarm: HazardAlarm
 
+    /// Whether a generation of our own may be gone on in; false after somebody else did.
+    let mayContinue: Bool
+
+    private var lock: AgentLock?
     private var pin: FirstPin?
     private(set) var owner: Hash128?
     private(set) var tip: StoreTip?
@@ -31,6 +35,8 @@ final class FollowerStart: @unchecked Sendable {
     private(set) var spooled: SpoolRecovery?
     var attached: Attached?
     private(set) var decision: Decision?
+    /// The generation that is written, once that is decided.
+    private(set) var generation: GenerationID?
 
     /// How the history goes on.
     enum Decision {
@@ -62,6 +68,7 @@ final class FollowerStart: @unchecked Sendable {
         local: LocalState,
         syncInterval: Int64,
         alarm: HazardAlarm = HazardAlarm(),
+        mayContinue: Bool = true,
         log: @escaping ReplicationLog
     ) {
         self.path = path
@@ -71,17 +78,22 @@ final class FollowerStart: @unchecked Sendable {
         self.local = local
         self.syncInterval = syncInterval
         self.alarm = alarm
+        self.mayContinue = mayContinue
         self.log = log
     }
 
     /// Takes the first pin. Returns the token that says which generations are ours.
     func open() throws -> Hash128 {
+        lock = try AgentLock.take(path: local.lockPath, database: path, log: log)
         let pin = try FirstPin(path: path)
         self.pin = pin
         let owner = local.ownerToken(of: pin.identity, path: path, log: log)
         self.owner = owner
         return owner
     }
+
+    /// The lock beside the database, for the follower, which holds it from now on.
+    func takeLock() -> AgentLock? { lock.take() }
 
     /// Attaches, and compares the database with the store's `tip`. Returns the states to look for
     /// in the store's indexes when that alone does not tell how to go on.
@@ -131,6 +143,23 @@ final class FollowerStart: @unchecked Sendable {
             try !wal.holds(resume.position, header)
         else { return nil }
         return try pin.hashesAtStartOfWAL()
+    }
+
+    /// Decides how the history goes on, if that is still open. `index` are the page hashes of the
+    /// store's last state, if `attach` asked for them and they could be had. Returns the commit
+    /// after which a generation that exists is gone on in, which has to be claimed first.
+    func decide(index: PageHashIndex?) throws -> (generation: GenerationID, after: TXID)? {
+        guard var attached else { preconditionFailure("attach comes first") }
+        let decision = try self.decision ?? decide(withSpooled(index), &attached)
+        self.attached = attached
+        self.decision = decision
+        report(decision)
+        guard let tip, !begins(decision) else {
+            generation = newGeneration()
+            return nil
+        }
+        generation = tip.generation.id
+        return (tip.generation.id, tip.resume.txid)
     }
 
     /// The chain of checksums must lead from the WAL's header to what the WAL-index says.

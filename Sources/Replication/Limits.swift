@@ -10,6 +10,10 @@ package enum Limits {
     package static let attachPauseMin: Int64 = 200_000_000
     /// The same, at most.
     package static let attachPauseMax: Int64 = 10_000_000_000
+    /// How often a generation is claimed when others claim it, too.
+    package static let claimAttempts = 8
+    /// Between two looks for newer claims while something is uploaded, in nanoseconds.
+    package static let claimLookInterval: Int64 = 300_000_000_000
     /// Between two attempts to find out where the backup ends, in nanoseconds.
     package static let storePauseMin: Int64 = 500_000_000
     /// The same, at most.

@@ -19,6 +19,9 @@ package struct LocalState: Sendable {
         spoolFolder = folder + (place.isEmpty ? "/spool" : "/spool-" + Self.hash(place))
     }
 
+    /// The file that an agent holds locked while it follows the database to this place.
+    var lockPath: String { spoolFolder + ".lock" }
+
     /// FNV-1a of a text: a short name that stays the same.
     private static func hash(_ text: String) -> String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325

@@ -16,6 +16,10 @@ package struct ReplicationError: Error, CustomStringConvertible {
         case hazard
         /// The database was deleted, replaced or changed its page size while it was followed.
         case databaseChanged
+        /// Another agent on this machine replicates the database to the same place.
+        case ownedByAnother
+        /// Another process went on in our generation; a child generation has to begin.
+        case superseded
         /// The last commits could not be stored before the deadline of the shutdown.
         case notDurable
     }
@@ -32,7 +36,9 @@ package struct ReplicationError: Error, CustomStringConvertible {
     }
 
     /// True when attaching anew may help.
-    package var isRetryable: Bool { code == .hazard || code == .databaseChanged }
+    package var isRetryable: Bool {
+        code == .hazard || code == .databaseChanged || code == .superseded
+    }
 
     package var description: String { message }
 }

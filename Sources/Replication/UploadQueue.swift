@@ -23,6 +23,7 @@ final class UploadQueue: Sendable {
         var pendingBytes = 0
         var durable = -1
         var failed: Int?
+        var isSuperseded = false
         var isClosed = false
         var waiter: CheckedContinuation<Void, Never>?
     }
@@ -72,6 +73,15 @@ final class UploadQueue: Sendable {
             state.pending[index].body = .bytes(.file(file))
         }
     }
+
+    /// Another process went on in the generation: nothing is sent any more.
+    func supersede() {
+        state.withLock { $0.isSuperseded = true }
+        signal.raise()
+    }
+
+    /// Whether that has happened.
+    var isSuperseded: Bool { state.withLock { $0.isSuperseded } }
 
     /// No more objects will come.
     func close() {

@@ -6,6 +6,7 @@ import Platform
 struct Uploader {
     let queue: UploadQueue
     let destination: Destination
+    let ownership: Ownership
     let log: ReplicationLog
 
     private static let pauseMin = 100 * Nanoseconds.millisecond
@@ -40,6 +41,10 @@ struct Uploader {
         await destination.uploads.acquire()
         defer { destination.uploads.release() }
         if Task.isCancelled { return false }
+        guard try await ownership.mayUpload() else {
+            queue.supersede()
+            return false
+        }
         try await destination.store.put(key, body: Self.body(item.body), ifAbsent: false)
         return true
     }

@@ -47,6 +47,7 @@ import Testing
         "reset_directly_after_the_last_commit",
         "copied",
         "restored",
+        "second_agent",
         "behind_the_backup",
         "spool_outlives_the_agent",
         "last_connection_closes",

@@ -177,6 +177,20 @@ def restored(bed):
 
 
 @scenario
+def second_agent(bed):
+    """A second agent for the same database and place ends with exit code 8 and does no harm."""
+    bed.prepare()
+    agent = bed.started_agent()
+    writer = bed.writer(commits=60, rate=100)
+    other = bed.agent().start()
+    assert other.process.wait(20) == 8, other.process.returncode
+    assert "another agent" in other.log()
+    writer.wait()
+    agent.stop()
+    bed.judge(generations=1, least=60)
+
+
+@scenario
 def behind_the_backup(bed):
     """The database is put back to an earlier state, as a power cut may do: the commits that only
     the backup has stay restorable, and a child generation begins at the earlier one."""

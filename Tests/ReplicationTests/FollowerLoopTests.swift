@@ -25,7 +25,11 @@ import Testing
         }
     }
 
-    static func start(_ path: String, _ destination: Destination) throws -> Running {
+    static func start(
+        _ path: String,
+        _ destination: Destination,
+        claimLookInterval: Int64 = Limits.claimLookInterval
+    ) throws -> Running {
         var agent = Agent(
             databasePath: path,
             destination: destination,
@@ -36,6 +40,7 @@ import Testing
             }
         )
         agent.syncInterval = 0
+        agent.claimLookInterval = claimLookInterval
         let running = agent
         return Running(
             agent: agent,

@@ -26,7 +26,8 @@ final class SteppedAgent {
         )
         _ = try start.open()
         _ = try start.attach(tip: nil)
-        follower = try start.follower(index: nil, queue: queue, signal: signal)
+        _ = try start.decide(index: nil)
+        follower = try start.follower(queue: queue, signal: signal)
     }
 
     /// Ends the upload queue.
