@@ -86,8 +86,8 @@ let package = Package(
         module(
             "Replication",
             [
-                "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "PageHashing", "Platform",
-                "SegmentFormat", "SQLiteAccess", "WALFormat",
+                "BackupCatalog", "Bytes", "Hazards", "Maintenance", "ObjectStorage", "PageHashing",
+                "Platform", "SegmentFormat", "SQLiteAccess", "WALFormat",
             ],
             hot: true
         ),

@@ -127,6 +127,21 @@ package struct StoredClaim: Hashable, Sendable {
 }
 
 extension Catalog {
+    /// The claims on a generation with a number above `number`, by number.
+    package func claims(of id: GenerationID, after number: UInt64 = 0) async throws -> [StoredClaim]
+    {
+        let folder = layout.folder(of: id)
+        let objects = try await store.list(
+            prefix: folder + CatalogLayout.writersFolder + "/",
+            after: number == 0 ? nil : folder + WriterClaim.path(number: number)
+        )
+        return objects.compactMap { object in
+            WriterClaim.number(path: String(object.key.path.dropFirst(folder.count))).map {
+                StoredClaim(number: $0, key: object.key, modified: object.modified)
+            }
+        }
+    }
+
     /// The claim that `stored` lists; nil when it is gone.
     package func claim(_ stored: StoredClaim) async throws -> WriterClaim? {
         let limit = UInt64(WriterClaim.maxEncodedSize)

@@ -20,6 +20,8 @@ package struct Agent: Sendable {
     package var log: ReplicationLog
     /// Between two looks for newer claims on the generation, in nanoseconds.
     package var claimLookInterval = Limits.claimLookInterval
+    /// What is done for the store beside sending commits.
+    package var maintenance = MaintenanceSettings()
     /// What all databases of the process share.
     package var host: ReplicationHost
     /// What may be set about the guards against unsafe set-ups.
@@ -108,22 +110,49 @@ package struct Agent: Sendable {
         guard let end = try await endOfBackup(owner: owner) else { return }
         let wanted = try await host.executor.run { try begin.attach(tip: end.tip) }
         let index = try await pageHashes(for: begin, searching: wanted)
-        let signal = host.loop.newSignal()
-        let queue = UploadQueue(signal: signal)
         let ownership = try await own(begin, index: index)
-        let uploader = Uploader(
-            queue: queue,
-            destination: destination,
+        try await follow(begin, ownership: ownership) { start.giveBack() }
+    }
+
+    /// Follows the database, sends what it commits, and maintains the backup, until the follower
+    /// ends.
+    private func follow(
+        _ begin: FollowerStart,
+        ownership: Ownership,
+        whenSettled: @Sendable @escaping () -> Void
+    ) async throws {
+        let signal = host.loop.newSignal()
+        let lanes = UploadLanes(signal: signal)
+        let rounds = MaintenanceRounds(
+            settings: maintenance,
+            databasePath: databasePath,
+            store: destination.store,
+            writer: host.writer,
             ownership: ownership,
+            lanes: lanes,
             log: log
         )
+        // Maintenance ends with the follower, not before: the last commits may wait for the store.
+        let ended = StopRequest()
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask(executorPreference: host.executor) { await uploader.run() }
+            for queue in [lanes.log, lanes.snapshots] {
+                let uploader = Uploader(
+                    queue: queue,
+                    destination: destination,
+                    ownership: ownership,
+                    log: log
+                )
+                group.addTask(executorPreference: host.executor) { await uploader.run() }
+            }
+            group.addTask(executorPreference: host.executor) { await rounds.run(until: ended) }
             group.addTask(executorPreference: host.executor) {
-                defer { queue.close() }
+                defer {
+                    lanes.close()
+                    ended.request()
+                }
                 let hosted = try await host.executor.run {
-                    let follower = try begin.follower(queue: queue, signal: signal)
-                    follower.whenSettled = { start.giveBack() }
+                    let follower = try begin.follower(lanes: lanes, signal: signal)
+                    follower.whenSettled = whenSettled
                     return HostedFollower(follower, id: signal.id)
                 }
                 try await host.loop.follow(hosted, stop: stop)
@@ -131,7 +160,7 @@ package struct Agent: Sendable {
             do {
                 for try await _ in group {}
             } catch {
-                queue.close()
+                lanes.close()
                 group.cancelAll()
                 throw error
             }

@@ -161,7 +161,7 @@ extension Follower {
 
     /// Takes a new pin at the copied position and drops the older one. False when something new was
     /// committed meanwhile or a rule is in the way.
-    private func advancePin() throws -> Bool {
+    func advancePin() throws -> Bool {
         try handshake()
         if pins.isNewerHeld, try !pins.dropOlderIfPermitted() { try pins.giveNewerBack() }
         guard try pins.takeNewer(index) else { return false }
@@ -220,7 +220,7 @@ extension Follower {
     }
 
     /// Copies everything that is committed and makes it safe in the spool.
-    private func catchUpSafely() throws {
+    func catchUpSafely() throws {
         try collectDurable()
         urgentSince = urgentSince ?? MonotonicTime.now
         try look()

@@ -34,7 +34,7 @@ extension Follower {
         if reason.contains(.names) { try checkIdentity() }
         syncs += requests.map { PendingSync(request: $0) }
         try step()
-        if snapshot == nil { whenSettled.take()?() }
+        if hasBase { whenSettled.take()?() }
         completeSyncs()
         if let stopAt {
             if try isFinished(stopAt) { return nil }
@@ -86,11 +86,11 @@ extension Follower {
     }
 
     private var isEverythingDurable: Bool {
-        batch == nil && unsafeSegments.isEmpty && snapshot == nil && queue.durable == nextItem - 1
+        batch == nil && unsafeSegments.isEmpty && hasBase && queue.durable == nextItem - 1
     }
 
     /// The last commit that is durable; nil before the base is.
-    var durableTXID: TXID? { snapshot == nil ? arrived : nil }
+    var durableTXID: TXID? { hasBase ? arrived : nil }
 
     private func completeSyncs() {
         guard !syncs.isEmpty else { return }

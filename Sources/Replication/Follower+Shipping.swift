@@ -98,7 +98,7 @@ extension Follower {
                     + "Two agents for one backup are a mistake in the set-up, or a cloned machine"
             )
         }
-        if let failed = queue.takeFailedStream() { try restartSnapshot(failed) }
+        if let failed = snapshotQueue.takeFailedStream() { try restartSnapshot(failed) }
         let durable = queue.durable
         while let segment = unsafeSegments.first, segment.id <= durable {
             pins.rules.makeSafe(segment.point)
@@ -107,10 +107,11 @@ extension Follower {
             log(.debug, "durable", [("txid", "\(segment.txid)")])
             unsafeSegments.removeFirst()
         }
-        if let snapshot, snapshot.isProduced, snapshot.id <= durable {
+        if let snapshot, snapshot.isProduced, snapshot.id <= snapshotQueue.durable {
+            hasBase = true
             log(
                 .info,
-                "base confirmed",
+                "snapshot stored",
                 [
                     ("generation", "\(configuration.generation)"), ("txid", "\(snapshot.txid)"),
                     ("pages", "\(snapshot.state.pageCount)"), ("digest", "\(snapshot.digest)"),

@@ -25,6 +25,9 @@ final class Follower {
     let configuration: FollowerConfiguration
     let log: ReplicationLog
     let queue: UploadQueue
+    /// The lane of the snapshots, and how many were begun.
+    let snapshotQueue: UploadQueue
+    var nextSnapshot = 0
     let signal: FollowerSignal
 
     let checkpointer: Connection
@@ -36,6 +39,8 @@ final class Follower {
     var wal: WALFile
     var locker: Connection?
 
+    /// Whether the generation's base is in the store: before, nothing is durable.
+    var hasBase: Bool
     /// The place in the WAL up to which commits were copied, and the last commit.
     var position: WALPosition
     var txid: TXID
@@ -72,6 +77,8 @@ final class Follower {
     var nextLeap: MonotonicTime?
     var resetFailures = 0
     var resetBackOff = BackOff()
+    /// A snapshot that is wanted could not begin.
+    var snapshotBackOff = BackOff(first: 50 * Nanoseconds.millisecond)
     /// The local disk did not take a spooled segment.
     var spoolBackOff = BackOff(most: 30 * Nanoseconds.second)
     var quietBackOff = BackOff()
@@ -102,12 +109,14 @@ final class Follower {
         wal: WALFile,
         start: Start,
         configuration: FollowerConfiguration,
-        queue: UploadQueue,
+        lanes: UploadLanes,
         signal: FollowerSignal,
         log: @escaping ReplicationLog
     ) {
         self.configuration = configuration
-        self.queue = queue
+        queue = lanes.log
+        snapshotQueue = lanes.snapshots
+        hasBase = start.hasBase
         self.signal = signal
         self.log = log
         checkpointer = attachment.checkpointer
@@ -147,6 +156,8 @@ final class Follower {
         var pageCount: UInt32
         var digest: DatabaseDigest?
         var proven: (frame: FrameIndex, digest: DatabaseDigest)?
+        /// Whether the store has a base already.
+        var hasBase: Bool
     }
 
     // MARK: - A round
@@ -160,6 +171,7 @@ final class Follower {
         try lookAtCheckpoints()
         try ship()
         try movePins()
+        try beginWantedSnapshot()
         try makeRoom()
     }
 

@@ -9,7 +9,7 @@ extension FollowerStart {
     private static let smallPageCount = 256
 
     /// Makes the follower.
-    func follower(queue: UploadQueue, signal: FollowerSignal) throws -> Follower {
+    func follower(lanes: UploadLanes, signal: FollowerSignal) throws -> Follower {
         guard let attached, let decision, let generation else {
             preconditionFailure("decide comes first")
         }
@@ -19,7 +19,7 @@ extension FollowerStart {
             wal: attached.wal,
             start: try start(decision, attached),
             configuration: configuration(generation),
-            queue: queue,
+            lanes: lanes,
             signal: signal,
             log: log
         )
@@ -114,7 +114,8 @@ extension FollowerStart {
             link: begins(decision) ? nil : resume.link,
             pageCount: attached.state.pageCount,
             digest: attached.hashes?.digest,
-            proven: nil
+            proven: nil,
+            hasBase: true
         )
         switch decision {
         case .goOn(let place, _):
@@ -144,7 +145,8 @@ extension FollowerStart {
             link: nil,
             pageCount: attached.state.pageCount,
             digest: hashes.digest,
-            proven: nil
+            proven: nil,
+            hasBase: false
         )
     }
 

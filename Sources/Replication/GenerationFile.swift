@@ -1,6 +1,5 @@
 import BackupCatalog
 import Bytes
-import Glibc
 import Platform
 import SQLiteAccess
 
@@ -16,12 +15,6 @@ extension FollowerStart {
         parent: GenerationRecord.Parent?,
         attachment: Attachment
     ) -> [UInt8] {
-        var host = [CChar](repeating: 0, count: 256)
-        gethostname(&host, 255)
-        let hostName = String(
-            decoding: host.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)),
-            as: UTF8.self
-        )
         let identity = attachment.identity
         return GenerationRecord(
             id: id,
@@ -35,7 +28,7 @@ extension FollowerStart {
                 uid: identity.owner,
                 gid: identity.group
             ),
-            host: hostName,
+            host: HostName.current,
             highwater: version,
             sqlite: SQLiteLibrary.version,
             owner: owner

@@ -1,12 +1,11 @@
 import BackupCatalog
 import Bytes
-import Glibc
 import ObjectStorage
 import Platform
 import Synchronization
 
-/// Who goes on writing a generation (DESIGN §7, docs/FORMAT.md §15): a claim before going on in one,
-/// and now and then a look whether somebody claimed it after us.
+/// Who goes on writing a generation (DESIGN §7, docs/FORMAT.md §15): a claim before going on in
+/// one, and now and then a look whether somebody claimed it after us.
 final class Ownership: Sendable {
     private struct State {
         var generation: GenerationID?
@@ -16,18 +15,21 @@ final class Ownership: Sendable {
     }
 
     private let state = Mutex(State())
-    private let store: any ObjectStore
-    private let layout = CatalogLayout()
+    private let catalog: Catalog
     private let interval: Int64
 
-    /// Nothing is claimed yet. While something is uploaded `interval` nanoseconds lie between looks.
+    /// Nothing is claimed yet. While something is uploaded there is a look each `interval`
+    /// nanoseconds.
     init(store: any ObjectStore, interval: Int64) {
-        self.store = store
+        catalog = Catalog(store: store)
         self.interval = interval
     }
 
     /// True once another process went on in the generation after us.
     var isSuperseded: Bool { state.withLock { $0.isSuperseded } }
+
+    /// The generation that is written; nil before `begin` or `claim`.
+    var generation: GenerationID? { state.withLock { $0.generation } }
 
     /// The generation is new, and ours alone as long as nobody claims it.
     func begin(_ generation: GenerationID) { hold(generation, number: 0) }
@@ -36,22 +38,24 @@ final class Ownership: Sendable {
     ///
     /// - Throws: `StoreError`; `CatalogError.forked` when others claim it faster than we do.
     func claim(_ generation: GenerationID, writer: WriterTag, after txid: TXID) async throws {
-        var host = [CChar](repeating: 0, count: 256)
-        gethostname(&host, 255)
         let claim = WriterClaim(
             writer: writer,
             txid: txid,
             time: .now,
-            host: String(
-                decoding: host.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)),
-                as: UTF8.self
-            )
+            host: HostName.current
         )
         for _ in 0..<Limits.claimAttempts {
-            let number = (try await last(of: generation, after: 0) ?? 0) + 1
+            let last = try await catalog.claims(of: generation).last
+            if let last, try await catalog.claim(last)?.closes == true {
+                throw ReplicationError(
+                    .superseded,
+                    "generation \(generation) has been closed by maintenance; another one begins"
+                )
+            }
+            let number = (last?.number ?? 0) + 1
             do throws(StoreError) {
-                try await store.put(
-                    try layout.claim(number, of: generation),
+                try await catalog.store.put(
+                    try catalog.layout.claim(number, of: generation),
                     bytes: claim.encode(),
                     ifAbsent: true
                 )
@@ -61,8 +65,8 @@ final class Ownership: Sendable {
                 case .preconditionFailed: continue
                 case .unsupported:
                     // Without conditional writes the object is a best-effort alarm.
-                    try await store.put(
-                        try layout.claim(number, of: generation),
+                    try await catalog.store.put(
+                        try catalog.layout.claim(number, of: generation),
                         bytes: claim.encode()
                     )
                     return hold(generation, number: number)
@@ -78,7 +82,7 @@ final class Ownership: Sendable {
     }
 
     /// Whether we may go on uploading. Asks the store when the last look is long enough ago.
-    func mayUpload() async throws(StoreError) -> Bool {
+    func mayUpload() async throws -> Bool {
         let now = MonotonicTime.now
         let due = state.withLock { state -> (GenerationID, UInt64)? in
             guard !state.isSuperseded, let generation = state.generation, now >= state.nextLook
@@ -86,7 +90,9 @@ final class Ownership: Sendable {
             state.nextLook = now + interval
             return (state.generation ?? generation, state.number)
         }
-        if let (generation, number) = due, try await last(of: generation, after: number) != nil {
+        if let (generation, number) = due,
+            try await !catalog.claims(of: generation, after: number).isEmpty
+        {
             state.withLock { $0.isSuperseded = true }
         }
         return !isSuperseded
@@ -99,20 +105,5 @@ final class Ownership: Sendable {
             state.number = number
             state.nextLook = now + interval
         }
-    }
-
-    /// The highest claim above `number`; nil when there is none.
-    private func last(
-        of generation: GenerationID,
-        after number: UInt64
-    ) async throws(StoreError) -> UInt64? {
-        let folder = layout.folder(of: generation)
-        let objects = try await store.list(
-            prefix: folder + CatalogLayout.writersFolder + "/",
-            after: number == 0 ? nil : folder + WriterClaim.path(number: number)
-        )
-        return objects.compactMap {
-            WriterClaim.number(path: String($0.key.path.dropFirst(folder.count)))
-        }.max()
     }
 }

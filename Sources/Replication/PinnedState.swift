@@ -28,6 +28,15 @@ struct PinnedState {
             : UInt32(clamping: try index.fileSize() / Int64(pageSize.bytes))
     }
 
+    /// The state at a place that a follower has copied up to, while its older pin stands there.
+    init(index: WALIndex, position: WALPosition, pageSize: PageSize, pageCount: UInt32) {
+        self.index = index
+        self.pageSize = pageSize
+        frame = position.frame
+        salts = position.salts
+        self.pageCount = pageCount
+    }
+
     /// Reads one page.
     func read(
         _ page: PageNumber,

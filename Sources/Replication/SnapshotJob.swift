@@ -1,5 +1,6 @@
 import Bytes
 import Platform
+import SQLiteAccess
 import SegmentFormat
 import WALFormat
 
@@ -101,7 +102,7 @@ extension Follower {
             pendingRecord = nil
         }
         let job = try SnapshotJob(
-            id: nextItem,
+            id: nextSnapshot,
             header: SegmentHeader(
                 kind: .snapshot,
                 level: 0xff,
@@ -119,8 +120,50 @@ extension Follower {
             digest: digest,
             signal: signal
         )
+        nextSnapshot += 1
         snapshot = job
-        push(path: job.path, body: .stream(job.channel))
+        snapshotQueue.push(item(job))
+    }
+
+    private func item(_ job: SnapshotJob) -> UploadQueue.Item {
+        UploadQueue.Item(
+            id: job.id,
+            path: "highwater-1/\(configuration.generation)/\(job.path)",
+            body: .stream(job.channel)
+        )
+    }
+
+    /// Begins a snapshot that maintenance asked for, once the older pin stands where everything is
+    /// copied and safe. It stays there until all pages are read.
+    func beginWantedSnapshot() throws {
+        let now = MonotonicTime.now
+        guard let reason = snapshotQueue.wantedSnapshot, snapshot == nil, hasBase, !isFinishing,
+            snapshotBackOff.isReady(now)
+        else { return }
+        try catchUpSafely()
+        guard let digest = copier.digest, try advancePin(),
+            pins.rules.older.point == pins.rules.copied, let info = index.checkpointInfo(),
+            pins.rules.isFileReadable(asOf: position.frame, info)
+        else { return snapshotBackOff.failed(now) }
+        snapshotBackOff.succeeded()
+        snapshotQueue.snapshotBegan()
+        log(
+            .info,
+            "snapshot begins",
+            [
+                ("database", configuration.databasePath), ("txid", "\(txid)"),
+                ("reason", reason),
+            ]
+        )
+        try startSnapshot(
+            PinnedState(
+                index: index,
+                position: position,
+                pageSize: pageSize,
+                pageCount: copier.pageCount
+            ),
+            digest: digest
+        )
     }
 
     func produceSnapshot() throws { try snapshot?.produce(wal: wal) }
@@ -129,13 +172,6 @@ extension Follower {
         guard let old = snapshot, old.id == id else { return }
         let job = try old.again(signal: signal)
         snapshot = job
-        queue.push(
-            UploadQueue.Item(
-                id: id,
-                path: "highwater-1/\(configuration.generation)/\(job.path)",
-                body: .stream(job.channel)
-            ),
-            replacingFailed: true
-        )
+        snapshotQueue.push(item(job), replacingFailed: true)
     }
 }

@@ -50,6 +50,16 @@ package struct StoreTip: Sendable {
         return nil
     }
 
+    /// Whether maintenance has closed the generation: it is about to be deleted, and nobody goes on
+    /// from it.
+    private static func isClosed(
+        _ generation: Generation,
+        in catalog: Catalog
+    ) async throws -> Bool {
+        guard let last = try await catalog.claims(of: generation.id).last else { return false }
+        return try await catalog.claim(last)?.closes == true
+    }
+
     private static func end(
         of generation: Generation,
         in catalog: Catalog,
@@ -57,6 +67,7 @@ package struct StoreTip: Sendable {
     ) async throws -> ResumePoint? {
         let found: Tip?
         do {
+            if try await isClosed(generation, in: catalog) { return nil }
             found = try await catalog.tip(of: generation)
         } catch let error as CatalogError {
             log(

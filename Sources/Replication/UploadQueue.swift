@@ -2,6 +2,26 @@ import Bytes
 import Platform
 import Synchronization
 
+/// The two ways to the store of one database: a long snapshot holds up no commit.
+struct UploadLanes: Sendable {
+    /// Segments and what belongs to them, in the order of the history.
+    let log: UploadQueue
+    /// Snapshots.
+    let snapshots: UploadQueue
+
+    /// Lanes whose follower `signal` wakes up.
+    init(signal: FollowerSignal) {
+        log = UploadQueue(signal: signal)
+        snapshots = UploadQueue(signal: signal)
+    }
+
+    /// No more objects will come.
+    func close() {
+        log.close()
+        snapshots.close()
+    }
+}
+
 /// What goes to the store, in order, and what of it has arrived. One thread pushes, one task takes.
 final class UploadQueue: Sendable {
     /// One object on its way.
@@ -24,6 +44,7 @@ final class UploadQueue: Sendable {
         var durable = -1
         var failed: Int?
         var isSuperseded = false
+        var wantsSnapshot: String?
         var isClosed = false
         var waiter: CheckedContinuation<Void, Never>?
     }
@@ -73,6 +94,18 @@ final class UploadQueue: Sendable {
             state.pending[index].body = .bytes(.file(file))
         }
     }
+
+    /// Asks the follower for a new snapshot.
+    func requestSnapshot(reason: String) {
+        state.withLock { $0.wantsSnapshot = reason }
+        signal.raise()
+    }
+
+    /// Why a new snapshot is wanted; nil when none is.
+    var wantedSnapshot: String? { state.withLock { $0.wantsSnapshot } }
+
+    /// The snapshot that was wanted has begun.
+    func snapshotBegan() { state.withLock { $0.wantsSnapshot = nil } }
 
     /// Another process went on in the generation: nothing is sent any more.
     func supersede() {

@@ -20,7 +20,7 @@ struct Uploader {
             guard let key = ObjectKey(item.path) else {
                 preconditionFailure("our own key is not valid: \(item.path)")
             }
-            do throws(StoreError) {
+            do {
                 guard try await send(item, to: key) else { return }
                 queue.arrived(item)
                 pause = Self.pauseMin
@@ -37,7 +37,7 @@ struct Uploader {
     private func send(
         _ item: UploadQueue.Item,
         to key: ObjectKey
-    ) async throws(StoreError) -> Bool {
+    ) async throws -> Bool {
         await destination.uploads.acquire()
         defer { destination.uploads.release() }
         if Task.isCancelled { return false }

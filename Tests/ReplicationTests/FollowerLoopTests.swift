@@ -28,7 +28,8 @@ import Testing
     static func start(
         _ path: String,
         _ destination: Destination,
-        claimLookInterval: Int64 = Limits.claimLookInterval
+        claimLookInterval: Int64 = Limits.claimLookInterval,
+        maintenance: MaintenanceSettings = MaintenanceSettings()
     ) throws -> Running {
         var agent = Agent(
             databasePath: path,
@@ -41,6 +42,7 @@ import Testing
         )
         agent.syncInterval = 0
         agent.claimLookInterval = claimLookInterval
+        agent.maintenance = maintenance
         let running = agent
         return Running(
             agent: agent,

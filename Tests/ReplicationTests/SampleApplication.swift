@@ -29,6 +29,11 @@ final class SampleApplication {
         }
     }
 
+    /// How many rows the database at `path` has.
+    static func rows(in path: String) throws -> Int64 {
+        try Connection(path: path, role: .writeLocker).integer("SELECT count(*) FROM items")
+    }
+
     /// Tries to leave WAL mode, which needs every other connection to be gone.
     func leaveWAL() throws -> String { try connection.text("PRAGMA journal_mode=DELETE") }
 }

@@ -10,11 +10,11 @@ import SegmentFormat
 /// connections of one process apart as those of two. What it uploads is taken at once.
 final class SteppedAgent {
     let follower: Follower
-    let queue: UploadQueue
+    let lanes: UploadLanes
 
     init(path: String) throws {
         let signal = FollowerSignal(id: 0) {}
-        queue = UploadQueue(signal: signal)
+        lanes = UploadLanes(signal: signal)
         let start = FollowerStart(
             path: path,
             displayPath: path,
@@ -27,11 +27,11 @@ final class SteppedAgent {
         _ = try start.open()
         _ = try start.attach(tip: nil)
         _ = try start.decide(index: nil)
-        follower = try start.follower(queue: queue, signal: signal)
+        follower = try start.follower(lanes: lanes, signal: signal)
     }
 
     /// Ends the upload queue.
-    func end() { queue.close() }
+    func end() { lanes.close() }
 
     /// Steps and takes uploads; how often it stepped.
     func step(times: Int) throws -> Int {
@@ -60,11 +60,11 @@ final class SteppedAgent {
     struct NotSettled: Error {}
 
     private func takeUploads() {
-        while let item = queue.first {
-            if case .stream(let channel) = item.body {
-                guard channel.drain() else { return }
+        for queue in [lanes.log, lanes.snapshots] {
+            while let item = queue.first {
+                if case .stream(let channel) = item.body, !channel.drain() { break }
+                queue.arrived(item)
             }
-            queue.arrived(item)
         }
     }
 }

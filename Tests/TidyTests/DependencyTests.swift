@@ -20,8 +20,8 @@ import Testing
         "StoreCheck": ["ObjectStorage", "Platform", "S3"],
         "BackupCatalog": ["Bytes", "ObjectStorage", "SegmentFormat"],
         "Replication": [
-            "BackupCatalog", "Bytes", "Hazards", "ObjectStorage", "PageHashing", "Platform",
-            "SegmentFormat", "SQLiteAccess", "WALFormat",
+            "BackupCatalog", "Bytes", "Hazards", "Maintenance", "ObjectStorage", "PageHashing",
+            "Platform", "SegmentFormat", "SQLiteAccess", "WALFormat",
         ],
         "Restore": [
             "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "SegmentFormat",
