@@ -16,6 +16,7 @@ COPY Package.swift Package.resolved* ./
 COPY Sources Sources
 # The manifest names the test targets; their folders have to exist for it to load.
 COPY Tests Tests
+COPY Benchmarks Benchmarks
 RUN swift build -c release --static-swift-stdlib --product highwater \
     && strip -o /highwater "$(swift build -c release --show-bin-path)/highwater"
 

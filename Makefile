@@ -8,6 +8,7 @@
 #   make lint                          what swift-format and the Python compiler can say
 #   make format                        rewrite the sources in the house format
 #   make bench                         the numbers of docs/BENCHMARKS.md, as a markdown table
+#   make bench-s3                      the same over S3, against a local Ceph, beside rclone
 #   make install [PREFIX=/usr/local]   put the release binary into PREFIX/bin
 #   make clean                         remove everything that was built
 #
@@ -19,7 +20,7 @@ SWIFT_SOURCES = Sources Tests Package.swift
 
 export SWIFT RUN_SECONDS
 
-.PHONY: help run test build lint format bench clean install
+.PHONY: help run test build lint format bench bench-s3 clean install
 
 help:
 	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile
@@ -44,6 +45,14 @@ format:
 bench: build
 	@scripts/packages.sh test
 	@scripts/python.sh Benchmarks/bench.py --binary .build/release/highwater $(BENCH)
+
+bench-s3: build
+	$(SWIFT) build -c release --static-swift-stdlib --product StoreBenchmark
+	@scripts/packages.sh test
+	@python3 Tests/S3Servers/servers.py up ceph rclone
+	@scripts/python.sh Benchmarks/s3.py --binary .build/release/highwater \
+		--store-benchmark .build/release/StoreBenchmark $(BENCH); \
+		status=$$?; python3 Tests/S3Servers/servers.py down; exit $$status
 
 install: build
 	install -D -m 0755 .build/release/highwater "$(DESTDIR)$(PREFIX)/bin/highwater"

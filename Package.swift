@@ -123,6 +123,13 @@ let package = Package(
         ),
         .executableTarget(name: "highwater", dependencies: ["AgentCLI"], swiftSettings: common),
 
+        .executableTarget(
+            name: "StoreBenchmark",
+            dependencies: ["ObjectStorage", "Platform", "S3"],
+            path: "Benchmarks/StoreBenchmark",
+            swiftSettings: testSettings
+        ),
+
         .target(
             name: "TestSupport",
             dependencies: ["Bytes", "ObjectStorage", "Platform", "SegmentFormat"],

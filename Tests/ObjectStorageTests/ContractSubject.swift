@@ -109,12 +109,31 @@ extension S3Store {
     /// A store below a prefix of its own.
     static func fresh(
         in server: LabServer,
-        policy: RetryPolicy = .interactive,
-        options: [BucketURL.Option] = []
+        policy: RetryPolicy = .interactive
+    ) throws -> S3Store {
+        let prefix = "test-\(UInt64.random(in: 0 ... .max))"
+        return try open(in: server, prefix: prefix, policy: policy, options: [])
+    }
+
+    /// Another store at the same place, with other options.
+    func again(
+        in server: LabServer,
+        policy: RetryPolicy,
+        options: [BucketURL.Option]
+    ) throws -> S3Store {
+        let prefix = String(client.configuration.keyPrefix.dropLast())
+        return try Self.open(in: server, prefix: prefix, policy: policy, options: options)
+    }
+
+    private static func open(
+        in server: LabServer,
+        prefix: String,
+        policy: RetryPolicy,
+        options: [BucketURL.Option]
     ) throws -> S3Store {
         let url = BucketURL(
             bucket: server.bucket,
-            prefix: "test-\(UInt64.random(in: 0 ... .max))",
+            prefix: prefix,
             options: [
                 .init("endpoint", server.endpoint), .init("region", server.region),
                 .init("force-path-style", "true"),

@@ -102,6 +102,11 @@ package final class StrictServer: Sendable {
         try decoder.decode(Statistics.self, from: control("/stats"))
     }
 
+    /// Keys of uploads that were begun and neither completed nor aborted.
+    package func uploads() throws -> [String] {
+        try decoder.decode([String].self, from: control("/uploads?bucket=\(facts.bucket)"))
+    }
+
     private var decoder: JSONDecoder {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase

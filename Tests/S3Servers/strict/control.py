@@ -75,8 +75,9 @@ class Handler(BaseHTTPRequestHandler):
     def get_stats(self, _):
         with self.subject.log_lock:
             log = list(self.subject.log)
+            arrived = self.subject.arrived
         return {
-            "requests": len(log),
+            "requests": arrived,
             "operations": collections.Counter(str(e.get("operation")) for e in log),
             "errors": collections.Counter(e["error"] for e in log if e["error"]),
             "faults": collections.Counter(e["fault"] for e in log if e.get("fault")),

@@ -5,7 +5,8 @@ A rule is a JSON object. What it applies to: `operation`, `method`, `bucket` (eq
 with `probability` (by `seed`). What happens is `action`:
 
 before the request takes effect
-    answer      status, code, message, headers, body (raw), content_type
+    answer      status, code, message, headers; or a raw body and content_type, as a proxy
+                or a web server sends them: without S3's headers
     reset       the connection ends with RST
     close       it ends without an answer
     hang        no answer for `seconds`, then the connection ends
@@ -100,6 +101,7 @@ def answer(rule, call, request_id):
             rule.get("status", 200), headers, rule.get("body").encode(),
             rule.get("content_type", "text/html"),
         )
+        response.is_foreign = True
     else:
         code = rule.get("code", "InternalError")
         error = S3Error(

@@ -59,6 +59,7 @@ class StrictServer:
         self.rules, self.rule_lock = [], threading.Lock()
         self.log, self.log_lock = [], threading.Lock()
         self.connections = 0
+        self.arrived = 0  # requests, also those that are not answered yet
         self.tls = tls
         self.stopping = threading.Event()
         self.socket = socket.create_server(("127.0.0.1", port), backlog=256)
@@ -102,6 +103,8 @@ class StrictServer:
         request = connection.read_head()
         if request is None:
             return False
+        with self.log_lock:
+            self.arrived += 1
         entry = {
             "connection": connection.number, "time": time.time(), "method": request.method,
             "target": request.target, "path": request.path, "status": 0, "request_bytes": 0,
@@ -234,8 +237,10 @@ class StrictServer:
         return False
 
     def _send(self, connection, request, response, rule, entry, request_id):
-        response.headers += [("x-amz-request-id", request_id), ("x-amz-id-2", request_id[::-1]),
-                             ("Server", "strict")]
+        if not response.is_foreign:
+            response.headers += [
+                ("x-amz-request-id", request_id), ("x-amz-id-2", request_id[::-1]),
+            ]
         action = rule.action if rule else None
         if action == "slow":
             self.stopping.wait(rule.get("seconds", 1))

@@ -112,6 +112,7 @@ class Response:
         self.body = body
         self.closes = False
         self.code = None
+        self.is_foreign = False  # an answer of something that is no S3 server
 
     @property
     def length(self):
