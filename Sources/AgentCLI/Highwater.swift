@@ -9,6 +9,7 @@ package struct Highwater: AsyncParsableCommand {
         version: Self.version,
         subcommands: [
             ReplicateCommand.self, RestoreCommand.self, HistoryCommand.self,
+            VerifyCommand.self, RewindCommand.self,
             GenerationsCommand.self, SnapshotsCommand.self, SegmentsCommand.self,
             PruneCommand.self, CheckCommand.self, DoctorCommand.self, VersionCommand.self,
         ]

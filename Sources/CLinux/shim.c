@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/statfs.h>
@@ -127,4 +129,12 @@ void hw_store_word(void *address, uint32_t value) {
 uint64_t hw_descriptor_limit(void) {
     struct rlimit limit;
     return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+}
+
+int hw_clone_file(int from, int to) { return ioctl(to, FICLONE, from); }
+
+int64_t hw_copy_range(int from, int to, int64_t offset, int64_t length) {
+    off_t in = offset;
+    off_t out = offset;
+    return copy_file_range(from, &in, to, &out, (size_t)length, 0);
 }

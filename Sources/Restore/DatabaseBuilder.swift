@@ -17,6 +17,9 @@ struct DatabaseBuilder: Sendable {
     let width: Int
     let memoryBytes: Int
     let progress: RestoreProgress
+    /// The only pages that are written, when the others are there already. What is proven then is
+    /// each page; the state is proven by whoever knows the other pages.
+    var wanted: PageSet?
 
     /// A state in a file that nobody else sees yet.
     struct Built: Sendable {
@@ -26,52 +29,69 @@ struct DatabaseBuilder: Sendable {
         var time: Timestamp?
     }
 
-    private var pageSize: PageSize { plan.generation.record.pageSize }
-
+    /// Called with the state before the first commit.
+    typealias Beginning = (LogApplier, PageCache) async throws -> Void
     /// Called with each commit after it was applied, the pages that it changed, and the pages.
     typealias Observer = (CommitRecord, [PageEntry], PageCache) async throws -> Void
 
-    /// Builds the state beside `output`; `begin` sees the state before the first commit.
+    var pageSize: PageSize { plan.generation.record.pageSize }
+
+    /// Builds the state in a new file beside `output`.
     func build(
         beside output: String,
-        begin: ((UInt32, PageCache) async throws -> Void)? = nil,
+        begin: Beginning? = nil,
         observe: Observer? = nil
     ) async throws -> Built {
+        let base = try await openBase()
+        let pages = base.layout.footer.pageCountAfter
+        let size = pageSize
+        let file = try await executor.run {
+            try checkSpace(pages, at: output)
+            let file = try OutputFile(beside: output, pageSize: size)
+            try file.reserve(pages: pages)
+            return file
+        }
+        return try await build(base, into: file, begin: begin, observe: observe)
+    }
+
+    /// Writes the wanted pages into a file that holds the others.
+    func build(into file: OutputFile) async throws -> Built {
+        try await build(try await openBase(), into: file, begin: nil, observe: nil)
+    }
+
+    private func openBase() async throws -> OpenSegment {
         progress.begin(.fetching, total: plan.byteCount)
-        let base = try await OpenSegment(
+        return try await OpenSegment(
             plan.base,
             generation: plan.baseGeneration,
             pageSize: pageSize,
             reader: reader
         )
-        let pages = base.layout.footer.pageCountAfter
-        try await executor.run { try checkSpace(pages, at: output) }
-        let (kept, changed) = try await readLogs(pageCount: pages)
-        let size = pageSize
-        let file = try await executor.run {
-            let file = try OutputFile(beside: output, pageSize: size)
-            try file.reserve(pages: pages)
-            return file
-        }
+    }
+
+    private func build(
+        _ base: OpenSegment,
+        into file: OutputFile,
+        begin: Beginning?,
+        observe: Observer?
+    ) async throws -> Built {
         let cache = PageCache(file, bytes: memoryBytes / 2)
-        let stage = SnapshotStage(
-            source: base,
-            file: file,
-            cache: cache,
-            changed: changed,
-            width: width,
-            chunkBytes: UInt64(max(1, min(Int(Limits.requestBytes), memoryBytes / 8 / width))),
-            executor: executor
+        let levels = try await openLevels(after: base)
+        let rest = Array(plan.steps[levels.count...])
+        let (kept, changed) = try await readLogs(
+            rest,
+            pageCount: base.layout.footer.pageCountAfter
         )
-        let digest = try await stage.run()
-        if base.layout.header.minTXID == base.layout.footer.maxTXID {
-            guard digest == base.layout.footer.digestAfter else {
-                throw base.damaged("its pages do not have the recorded digest")
-            }
-        }
-        var applier = LogApplier(base.layout, digest: digest, cache: cache)
-        if let begin { try await begin(applier.pageCount, cache) }
-        try await applyLogs(&applier, kept: kept, cache: cache, observe)
+        let digest = try await writePages(base, levels, changed: changed, file: file, cache: cache)
+        var applier = LogApplier(
+            base.layout,
+            level: levels.last?.open.layout,
+            digest: digest,
+            cache: cache,
+            wanted: wanted
+        )
+        if let begin { try await begin(applier, cache) }
+        try await apply(rest, to: &applier, kept: kept, cache: cache, observe)
         guard applier.txid == plan.txid, applier.isState else {
             throw RestoreError(.integrity, "the segments end at TXID \(applier.txid)")
         }
@@ -85,16 +105,17 @@ struct DatabaseBuilder: Sendable {
         )
     }
 
-    private func applyLogs(
-        _ applier: inout LogApplier,
+    private func apply(
+        _ steps: [PlannedSlice],
+        to applier: inout LogApplier,
         kept: [[UInt8]?],
         cache: PageCache,
         _ observe: Observer?
     ) async throws {
-        guard !plan.logs.isEmpty else { return }
+        guard !steps.isEmpty else { return }
         if kept.contains(where: { $0 != nil }) { progress.begin(.applying) }
         let stage = LogStage(
-            slices: plan.logs,
+            slices: steps,
             pageSize: pageSize,
             reader: reader,
             width: width,
@@ -107,25 +128,27 @@ struct DatabaseBuilder: Sendable {
     }
 
     /// Fetches the log segments if they are few, and finds which pages they change.
-    private func readLogs(pageCount: UInt32) async throws -> ([[UInt8]?], PageSet?) {
-        var kept = [[UInt8]?](repeating: nil, count: plan.logs.count)
-        let bytes = plan.logs.reduce(UInt64(0)) { $0 + $1.segment.size }
-        let largest = plan.logs.map(\.segment.size).max() ?? 0
-        guard bytes <= UInt64(memoryBytes / 4), largest <= Limits.wholeObjectBytes else {
-            return (kept, nil)
-        }
+    private func readLogs(
+        _ steps: [PlannedSlice],
+        pageCount: UInt32
+    ) async throws -> ([[UInt8]?], PageSet?) {
+        var kept = [[UInt8]?](repeating: nil, count: steps.count)
+        let bytes = steps.reduce(UInt64(0)) { $0 + $1.segment.size }
+        guard bytes <= UInt64(memoryBytes / 4), !steps.contains(where: { $0.isLevel }),
+            steps.allSatisfy({ $0.segment.size <= Limits.wholeObjectBytes })
+        else { return (kept, nil) }
+        // Pages beyond the base's are new, and so are never read before they are written.
         var changed = PageSet(pageCount: pageCount)
         var index = 0
-        try await OrderedTasks.run(plan.logs, width: width, on: executor) { slice in
+        try await OrderedTasks.run(steps, width: width, on: executor) { slice in
             let open = try await OpenSegment(
                 slice.segment,
                 generation: slice.generation,
                 pageSize: pageSize,
                 reader: reader
             )
-            return (
-                open.whole, try await Self.changedPages(open, through: slice.commits.upperBound)
-            )
+            let last = slice.commits.upperBound
+            return (open.whole, try await Self.changedPages(open, through: last))
         } consume: { whole, pages in
             kept[index] = whole
             index += 1

@@ -14,21 +14,28 @@ struct LogApplier {
     private(set) var txid: TXID
     /// When it was seen.
     private(set) var time: Timestamp?
-    /// Whether the last commit recorded a digest, which the state has.
-    private(set) var isProven: Bool
 
     private let cache: PageCache
     private let slices: SliceMap
+    private let wanted: PageSet?
 
-    /// An applier to the pages of a snapshot, whose hashes add up to `digest`.
-    init(_ base: SegmentLayout, digest: DatabaseDigest, cache: PageCache) {
+    /// An applier to the pages of a snapshot and of levels upon it, the last of which is `level`;
+    /// their hashes add up to `digest`. With `wanted` only those pages are there, and no state can
+    /// be proven.
+    init(
+        _ base: SegmentLayout,
+        level: SegmentLayout? = nil,
+        digest: DatabaseDigest,
+        cache: PageCache,
+        wanted: PageSet? = nil
+    ) {
         self.digest = digest
         self.cache = cache
-        slices = SliceMap(base)
-        txid = base.header.minTXID
-        pageCount = base.footer.pageCountAfter
-        isProven = !slices.isSliced && base.footer.digestAfter == digest
-        time = base.footer.lastTime
+        self.wanted = wanted
+        slices = SliceMap(level ?? base)
+        txid = level?.footer.maxTXID ?? base.header.minTXID
+        pageCount = (level ?? base).footer.pageCountAfter
+        time = (level ?? base).footer.lastTime
     }
 
     /// Whether the pages make up a state: not before a sliced snapshot's last slice.
@@ -36,7 +43,7 @@ struct LogApplier {
 
     /// Checks that a segment goes on from the state.
     func check(_ header: SegmentHeader) -> String? {
-        guard isState, header.minTXID == txid.next else { return nil }
+        guard isState, wanted == nil, header.minTXID == txid.next else { return nil }
         guard header.digestBefore == nil || header.digestBefore == digest else {
             return "it goes on from a state with another digest"
         }
@@ -49,7 +56,9 @@ struct LogApplier {
         of commit: TXID,
         content: UnsafeRawBufferPointer?
     ) throws -> String? {
-        guard commit > slices.txid(of: entry.page) else { return nil }
+        guard commit > slices.txid(of: entry.page),
+            wanted?.contains(entry.page.rawValue) != false
+        else { return nil }
         var problem: String?
         let change = try cache.change(entry.page, isNew: entry.isNew) { page, hash in
             let old = hash
@@ -88,14 +97,45 @@ struct LogApplier {
             ? nil : "page \(entry.page) after the commit is not as recorded"
     }
 
+    /// Applies one whole or removed page of a level; says what is wrong. `isExact`: the level
+    /// begins at this state, so that the hash before must be the page's.
+    mutating func apply(
+        level entry: PageEntry,
+        isExact: Bool,
+        content: UnsafeRawBufferPointer?
+    ) throws -> String? {
+        guard wanted?.contains(entry.page.rawValue) != false else { return nil }
+        var record = entry
+        // A page that is new since the window's begin may be there already.
+        record.isNew = entry.page.rawValue > pageCount
+        if !isExact || record.isNew { record.preHash = nil }
+        if entry.change.isRemoval, record.isNew { return nil }
+        var problem: String?
+        let change = try cache.change(record.page, isNew: record.isNew) { page, hash in
+            let old = hash
+            problem = Self.change(page, &hash, record, content)
+            return hash &- old
+        }
+        digest = digest &+ change
+        return problem
+    }
+
+    /// Ends a level; says what is wrong.
+    mutating func end(level footer: SegmentFooter) -> String? {
+        txid = footer.maxTXID
+        time = footer.lastTime
+        pageCount = footer.pageCountAfter
+        guard wanted == nil, footer.digestAfter != digest else { return nil }
+        return "the state at its end has another digest than recorded"
+    }
+
     /// Ends a commit; says what is wrong.
     mutating func end(_ commit: CommitRecord) -> String? {
         txid = commit.txid
         time = commit.seenAt
         guard isState else { return nil }
         pageCount = commit.pageCount
-        isProven = commit.digest != nil
-        guard let recorded = commit.digest, recorded != digest else { return nil }
+        guard let recorded = commit.digest, recorded != digest, wanted == nil else { return nil }
         return "the state after commit \(commit.txid) has another digest than recorded"
     }
 }

@@ -4,7 +4,7 @@ import Platform
 import SegmentFormat
 import Zstandard
 
-/// Fetches and decodes log segments side by side, and applies their commits in order.
+/// Fetches and decodes log segments, packs and levels side by side, and applies them in order.
 struct LogStage: Sendable {
     let slices: [PlannedSlice]
     let pageSize: PageSize
@@ -22,6 +22,8 @@ struct LogStage: Sendable {
         var open: OpenSegment
         /// The pages of the content blocks, when they are few.
         var content: [[UInt8]]?
+        /// The index of a level.
+        var level: LevelIndex?
     }
 
     /// Applies every slice; `observe` sees each commit after it was applied.
@@ -47,6 +49,11 @@ struct LogStage: Sendable {
             kept: kept
         )
         var result = Ready(slice: slice, open: open)
+        if slice.isLevel {
+            result.level = try await LevelIndex(open)
+            return result
+        }
+        if slice.segment.name.kind == .pack { try await checkMembers(of: open) }
         let blocks = Self.contentBlocks(open, through: slice.commits.upperBound)
         if open.whole != nil, blocks.reduce(0, { $0 + Int($1.rawLength) }) <= batchBytes {
             result.content = try await Self.decode(blocks, of: open)
@@ -84,6 +91,7 @@ struct LogStage: Sendable {
         _ observe: ((CommitRecord, [PageEntry]) async throws -> Void)?
     ) async throws {
         try Task.checkCancellation()
+        if let level = ready.level { return try await apply(level, of: ready.open, to: &applier) }
         var feeder = LogFeeder(ready.open, commits: ready.slice.commits)
         if let problem = applier.check(ready.open.layout.header) {
             throw ready.open.damaged(problem)
@@ -105,6 +113,54 @@ struct LogStage: Sendable {
             }
         }
         try await feeder.finish(&applier, observe)
+    }
+
+    /// Checks that a pack is made of log segments that follow one another.
+    private func checkMembers(of open: OpenSegment) async throws {
+        let bytes = Array(try await open.bytes(in: PackIndex.range(of: open.layout)))
+        _ = try open.segment.naming { () throws(SegmentError) in
+            try PackIndex(layout: open.layout, bytes: bytes)
+        }
+    }
+
+    private func apply(
+        _ level: LevelIndex,
+        of open: OpenSegment,
+        to applier: inout LogApplier
+    ) async throws {
+        let (header, size) = (open.layout.header, pageSize.bytes)
+        guard applier.isState, header.minTXID <= applier.txid.next else {
+            throw open.damaged("it begins after the state that it is applied to")
+        }
+        let isExact = header.minTXID == applier.txid.next
+        var whole = level.whole[...]
+        let blocks = open.layout.blocks.filter { $0.kind == .content }
+        try await OrderedTasks.run(batches(blocks), width: width, on: executor) { batch in
+            try await Self.decode(batch, of: open)
+        } consume: { content in
+            for pages in content {
+                try pages.withUnsafeBytes { bytes in
+                    for start in stride(from: 0, to: bytes.count, by: size) {
+                        // The layout says that there are as many pages as records for them.
+                        guard let entry = whole.popFirst() else { return }
+                        let page = UnsafeRawBufferPointer(rebasing: bytes[start..<start + size])
+                        let problem = try applier.apply(
+                            level: entry,
+                            isExact: isExact,
+                            content: page
+                        )
+                        if let problem { throw open.damaged(problem) }
+                    }
+                }
+            }
+            return true
+        }
+        for entry in level.entries where entry.change.isRemoval {
+            if let problem = try applier.apply(level: entry, isExact: isExact, content: nil) {
+                throw open.damaged(problem)
+            }
+        }
+        if let problem = applier.end(level: open.layout.footer) { throw open.damaged(problem) }
     }
 
     /// Blocks that are fetched and decoded together.

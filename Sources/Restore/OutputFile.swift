@@ -44,6 +44,27 @@ final class OutputFile: Sendable {
         try file.truncate(to: Int64(pageCount) * Int64(pageSize.bytes))
     }
 
+    /// The file's length.
+    func byteCount() throws(SystemError) -> UInt64 { UInt64(try file.status().size) }
+
+    /// Takes over the content of the file at `path`, sharing its blocks where the file system can.
+    func copy(from path: String) throws(SystemError) {
+        let source = try FileDescriptor(path: path, flags: O_RDONLY)
+        try FileSystem.copyContent(of: source, to: file)
+    }
+
+    /// Makes the lock page zero, as it counts everywhere.
+    func clearLockPage(pageCount: UInt32) throws(SystemError) {
+        guard pageCount >= pageSize.lockPage.rawValue else { return }
+        let zero = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: pageSize.bytes,
+            alignment: 16
+        )
+        defer { zero.deallocate() }
+        zero.initializeMemory(as: UInt8.self, repeating: 0)
+        try write(pageSize.lockPage, UnsafeRawBufferPointer(zero))
+    }
+
     /// The digest of what is really in the file, from reading all of it.
     func digest(
         pageCount: UInt32,
@@ -51,28 +72,47 @@ final class OutputFile: Sendable {
         on executor: ThreadExecutor,
         progress: RestoreProgress
     ) async throws -> DatabaseDigest {
+        try await hashes(
+            pageCount: pageCount,
+            width: width,
+            on: executor,
+            progress: progress,
+            keepsEach: false
+        ).digest
+    }
+
+    /// The low hashes of all pages, and their digest, from reading the file.
+    func hashes(
+        pageCount: UInt32,
+        width: Int,
+        on executor: ThreadExecutor,
+        progress: RestoreProgress,
+        keepsEach: Bool = true
+    ) async throws -> (low: [UInt64], digest: DatabaseDigest) {
         let step = UInt32(max(1, Self.readBytes / pageSize.bytes))
         var starts: [UInt32] = []
-        var sum = DatabaseDigest.zero
+        var (low, sum) = ([UInt64](), DatabaseDigest.zero)
         for start in stride(from: 1, through: UInt64(pageCount), by: Int(step)) {
             starts.append(UInt32(start))
         }
         try await OrderedTasks.run(starts, width: width, on: executor) { first in
             try Task.checkCancellation()
             let count = min(step, pageCount - first + 1)
-            let part = try self.digest(from: first, count: count)
+            let part = try self.hashes(from: first, count: count)
             progress.advance(UInt64(count) * UInt64(self.pageSize.bytes))
             return part
         } consume: { part in
-            sum = sum &+ part
+            for hash in part { sum = sum &+ hash }
+            if keepsEach { low += part.map(\.low) }
             return true
         }
-        return sum
+        return (low, sum)
     }
 
     private static let readBytes = 1 << 20
 
-    private func digest(from first: UInt32, count: UInt32) throws(SystemError) -> DatabaseDigest {
+    /// The hashes of pages that follow one another; the lock page's is zero.
+    private func hashes(from first: UInt32, count: UInt32) throws(SystemError) -> [PageHash] {
         let size = pageSize.bytes
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: Int(count) * size,
@@ -80,16 +120,17 @@ final class OutputFile: Sendable {
         )
         defer { buffer.deallocate() }
         try read(PageNumber(first), into: buffer)
-        var digest = DatabaseDigest.zero
+        var hashes: [PageHash] = []
+        hashes.reserveCapacity(Int(count))
         for index in 0..<Int(count) {
             let page = PageNumber(first + UInt32(index))
-            guard page != pageSize.lockPage else { continue }
             let content = UnsafeRawBufferPointer(
                 rebasing: buffer[index * size..<(index + 1) * size]
             )
-            digest = digest &+ PageHasher.hash(content, number: page)
+            let isLock = page == pageSize.lockPage
+            hashes.append(isLock ? .zero : PageHasher.hash(content, number: page))
         }
-        return digest
+        return hashes
     }
 
     /// Makes the file durable and puts it in the place of `output`.

@@ -2,18 +2,23 @@ package import BackupCatalog
 package import Bytes
 import SegmentFormat
 
-/// A part of a plan: which commits come from which object.
+/// A part of a plan: which commits come from which object, a log segment, a pack or a level.
 package struct PlannedSlice: Sendable {
     /// The object.
     package let segment: StoredSegment
     /// The generation whose object it is.
     package let generation: GenerationID
-    /// The commits that are taken from it, whatever else it holds.
+    /// The commits that are taken from it, whatever else it holds. A level brings the state before
+    /// the first of them to the one after the last.
     package let commits: ClosedRange<TXID>
+
+    /// Whether it is a level: the pages that changed, each once.
+    var isLevel: Bool { segment.name.kind == .level }
 }
 
-/// What has to be fetched for a state: a snapshot, then disjoint runs of commits in order. Each
-/// commit is taken from one object only. Holes are found while planning, before a byte is fetched.
+/// What has to be fetched for a state: a snapshot, then levels, packs and log segments in order,
+/// disjoint by commit: each commit is taken from one object only. Holes are found while planning,
+/// before a byte is fetched.
 package struct RestorePlan: Sendable {
     /// The generation that the state belongs to.
     package let generation: Generation
@@ -26,7 +31,7 @@ package struct RestorePlan: Sendable {
     /// The generation of that snapshot.
     package let baseGeneration: GenerationID
     /// What is applied to it, in order.
-    package let logs: [PlannedSlice]
+    package let steps: [PlannedSlice]
     /// What the user should know about the target.
     package var notes: [String] = []
 
@@ -34,7 +39,7 @@ package struct RestorePlan: Sendable {
     var firstCommit: TXID { base.name.minTXID.next }
 
     /// Keys of all objects.
-    package var objects: [StoredSegment] { [base] + logs.map(\.segment) }
+    package var objects: [StoredSegment] { [base] + steps.map(\.segment) }
 
     /// Bytes of the objects.
     package var byteCount: UInt64 { objects.reduce(0) { $0 + $1.size } }
@@ -51,7 +56,7 @@ package struct RestorePlan: Sendable {
     /// The generations that objects come from, oldest first.
     package var generations: [GenerationID] {
         var list = [baseGeneration]
-        for slice in logs where slice.generation != list[list.count - 1] {
+        for slice in steps where slice.generation != list[list.count - 1] {
             list.append(slice.generation)
         }
         return list

@@ -17,7 +17,7 @@ package struct RestorePlanner: Sendable {
     private struct Way {
         var base: StoredSegment
         var baseGeneration: GenerationID
-        var logs: [PlannedSlice]
+        var steps: [PlannedSlice]
     }
 
     /// The plan for the state after commit `txid`.
@@ -31,14 +31,14 @@ package struct RestorePlanner: Sendable {
         let member = lineage.members[index]
         try checkForks(in: member.timeline, before: txid)
         let way = try way(to: txid, in: index)
-        let last = way.logs.last?.segment.name ?? way.base.name
+        let last = way.steps.last?.segment.name ?? way.base.name
         return RestorePlan(
             generation: member.timeline.generation,
             txid: txid,
             time: last.maxTXID == txid ? last.time : nil,
             base: way.base,
             baseGeneration: way.baseGeneration,
-            logs: way.logs
+            steps: way.steps
         )
     }
 
@@ -50,13 +50,34 @@ package struct RestorePlanner: Sendable {
         }
         for member in lineage.members {
             for run in member.timeline.runs {
-                for log in run.logs where excluded.contains(log.key) {
-                    candidates.insert(log.name.minTXID.previous)
+                for slice in run.slices where excluded.contains(slice.segment.key) {
+                    candidates.insert(slice.txids.lowerBound.previous)
                 }
                 for snapshot in run.snapshots { candidates.insert(snapshot.name.maxTXID) }
             }
         }
         return candidates.filter { $0 <= limit }.sorted().last { (try? plan(for: $0)) != nil }
+    }
+
+    /// The commits after one state up to another, from the line's log segments alone; nil when they
+    /// are not all there.
+    package func commits(after first: TXID, through last: TXID) -> [PlannedSlice]? {
+        var result: [PlannedSlice] = []
+        var end = last
+        for (index, member) in lineage.members.enumerated() where owns(end, member) {
+            let timeline = member.timeline
+            guard let run = timeline.run(holding: end), timeline.forks.isEmpty else { return nil }
+            let begin = max(first, member.parent?.txid ?? .zero)
+            let id = timeline.generation.id
+            guard let part = log(of: run, generation: id, from: begin, through: end) else {
+                return nil
+            }
+            result = part + result
+            if begin == first { return result }
+            guard index + 1 < lineage.members.count else { return nil }
+            end = begin
+        }
+        return nil
     }
 
     /// Whether the state at `txid` is this member's to restore: its own commit, or a snapshot that
@@ -86,20 +107,21 @@ package struct RestorePlanner: Sendable {
             throw outside(txid, in: timeline)
         }
         let id = timeline.generation.id
-        var blocked: StoredSegment?
-        for snapshot in run.snapshots.reversed() where snapshot.name.maxTXID <= txid {
-            guard !excluded.contains(snapshot.key) else {
-                blocked = snapshot
-                continue
-            }
-            switch slices(of: run, generation: id, from: snapshot.name.minTXID, through: txid) {
-            case .success(let logs):
-                return Way(base: snapshot, baseGeneration: id, logs: logs)
-            case .failure(let failure): blocked = failure.segment
-            }
+        var usable = run
+        usable.snapshots.removeAll { excluded.contains($0.key) }
+        usable.levels.removeAll { excluded.contains($0.key) }
+        usable.slices.removeAll { excluded.contains($0.segment.key) }
+        usable.beginsWithParent = false
+        // A base of its own needs no parent, which may have expired.
+        if let path = usable.path(to: txid), let snapshot = path.snapshot {
+            return Way(
+                base: snapshot,
+                baseGeneration: id,
+                steps: steps(of: path, generation: id, from: snapshot.name.minTXID)
+            )
         }
         guard run.beginsWithParent, let parent = timeline.generation.record.parent else {
-            throw blocked.map { unusable($0, txid) } ?? noBase(timeline, txid)
+            throw obstacle(in: run, to: txid).map { unusable($0, txid) } ?? noBase(timeline, txid)
         }
         guard index + 1 < lineage.members.count else {
             let reason = lineage.missing.map { ": \($0.error)" } ?? ""
@@ -109,38 +131,70 @@ package struct RestorePlanner: Sendable {
                 "this generation, which \(id) goes on from, cannot be used\(reason)"
             )
         }
+        usable.beginsWithParent = true
+        usable.snapshots = []
         try checkForks(in: lineage.members[index + 1].timeline, before: parent.txid)
         var way = try way(to: parent.txid, in: index + 1)
-        switch slices(of: run, generation: id, from: parent.txid, through: txid) {
-        case .success(let logs): way.logs += logs
-        case .failure(let failure): throw unusable(failure.segment, txid)
+        guard let path = usable.path(to: txid) else {
+            throw obstacle(in: run, to: txid).map { unusable($0, txid) } ?? noBase(timeline, txid)
         }
+        way.steps += steps(of: path, generation: id, from: parent.txid)
         return way
     }
 
-    private struct Blocked: Error { var segment: StoredSegment }
+    /// A path's steps, with the commits that each one is for.
+    private func steps(
+        of path: RunPath,
+        generation: GenerationID,
+        from start: TXID
+    ) -> [PlannedSlice] {
+        var last = start
+        return path.steps.map { step in
+            defer { last = step.txid }
+            return PlannedSlice(
+                segment: step.segment,
+                generation: generation,
+                commits: last.next...step.txid
+            )
+        }
+    }
 
-    /// The log segments of a run that lead from the state at `from` to `through`, cut by commit.
-    private func slices(
+    /// An excluded object that stands in the way.
+    private func obstacle(in run: Run, to txid: TXID) -> StoredSegment? {
+        let log = run.slices.last {
+            excluded.contains($0.segment.key) && $0.txids.lowerBound <= txid
+        }
+        return log?.segment
+            ?? run.snapshots.last { excluded.contains($0.key) && $0.name.maxTXID <= txid }
+    }
+
+    /// The log of a run from the state at `from` to `through`, cut by commit; nil where a piece of
+    /// it is missing or excluded.
+    private func log(
         of run: Run,
         generation: GenerationID,
         from: TXID,
         through: TXID
-    ) -> Result<[PlannedSlice], Blocked> {
+    ) -> [PlannedSlice]? {
         var slices: [PlannedSlice] = []
         var next = from.next
-        for log in run.logs where log.name.maxTXID > from && log.name.minTXID <= through {
-            guard !excluded.contains(log.key) else { return .failure(Blocked(segment: log)) }
-            precondition(log.name.minTXID <= next, "a run has no holes")
-            let last = min(log.name.maxTXID, through)
+        for slice in run.slices
+        where slice.txids.upperBound > from && slice.txids.lowerBound <= through {
+            guard !excluded.contains(slice.segment.key), slice.txids.lowerBound <= next else {
+                return nil
+            }
+            let last = min(slice.txids.upperBound, through)
             guard next <= last else { continue }
             slices.append(
-                PlannedSlice(segment: log, generation: generation, commits: next...last)
+                PlannedSlice(
+                    segment: slice.segment,
+                    generation: generation,
+                    commits: next...last
+                )
             )
             next = last.next
         }
-        precondition(next > through || slices.isEmpty && from >= through, "a run has no holes")
-        return .success(slices)
+        return next > through ? slices : nil
     }
 
     // MARK: - Refusals

@@ -24,7 +24,7 @@ package struct Restorer: Sendable {
     /// Where it has come.
     package let progress = RestoreProgress()
 
-    private let executor: ThreadExecutor
+    let executor: ThreadExecutor
 
     /// Files that belong to a database and would spoil another one.
     static let sidecars = ["-wal", "-shm", "-journal"]
@@ -97,15 +97,54 @@ package struct Restorer: Sendable {
     ) async throws -> Result {
         try await executor.run { try checkOutput() }
         let built = try await build(plan, replan: replan)
-        let (file, record) = (built.1.file, built.0.generation.record)
         try await prove(built.1)
+        try await checkAndPublish(
+            built.1.file,
+            plan: built.0,
+            digest: built.1.digest,
+            pageCount: built.1.pageCount
+        )
+        return result(built.0, built.1)
+    }
+
+    /// Carries out a plan in a scratch file beside the output, and throws the file away.
+    package func rehearse(
+        _ plan: RestorePlan,
+        replan: (Set<ObjectKey>) async throws -> RestorePlan
+    ) async throws -> Result {
+        let built = try await build(plan, replan: replan)
+        try await prove(built.1)
+        if let check {
+            progress.begin(.checking)
+            try await check(built.1.file.path)
+        }
+        return result(built.0, built.1)
+    }
+
+    private func result(_ plan: RestorePlan, _ built: DatabaseBuilder.Built) -> Result {
+        Result(
+            plan: plan,
+            time: built.time,
+            digest: built.digest,
+            pageCount: built.pageCount,
+            fetchedBytes: progress.reading.fetched
+        )
+    }
+
+    /// Lets the user's check look at a proven file, and puts it in the output's place.
+    func checkAndPublish(
+        _ file: OutputFile,
+        plan: RestorePlan,
+        digest: DatabaseDigest,
+        pageCount: UInt32
+    ) async throws {
         if let check {
             progress.begin(.checking)
             try await check(file.path)
         }
         try Task.checkCancellation()
         progress.begin(.publishing)
-        let result = built
+        let record = plan.generation.record
         try await executor.run {
             if replaces, try FileSystem.status(output) != nil { try checkOutput() }
             try file.publish(
@@ -116,22 +155,30 @@ package struct Restorer: Sendable {
             do {
                 try HintFile.write(
                     for: output,
-                    generation: result.0.generation.id,
-                    txid: result.0.txid,
-                    digest: result.1.digest,
+                    generation: plan.generation.id,
+                    txid: plan.txid,
+                    digest: digest,
                     pageSize: record.pageSize,
-                    pageCount: result.1.pageCount
+                    pageCount: pageCount
                 )
             } catch {
                 warn("the hint '\(HintFile.path(for: output))' could not be written: \(error)")
             }
         }
-        return Result(
-            plan: built.0,
-            time: built.1.time,
-            digest: built.1.digest,
-            pageCount: built.1.pageCount,
-            fetchedBytes: progress.reading.fetched
+    }
+
+    /// Tasks that fetch and decode at a time.
+    var width: Int { max(1, min(parallelism, Limits.maxParallelism)) }
+
+    /// What carries out a plan.
+    func builder(_ plan: RestorePlan) -> DatabaseBuilder {
+        DatabaseBuilder(
+            plan: plan,
+            reader: RangeReader(catalog.store, progress: progress),
+            executor: executor,
+            width: width,
+            memoryBytes: memoryBytes,
+            progress: progress
         )
     }
 
@@ -143,16 +190,8 @@ package struct Restorer: Sendable {
         var plan = plan
         var excluded: Set<ObjectKey> = []
         while true {
-            let builder = DatabaseBuilder(
-                plan: plan,
-                reader: RangeReader(catalog.store, progress: progress),
-                executor: executor,
-                width: max(1, min(parallelism, Limits.maxParallelism)),
-                memoryBytes: memoryBytes,
-                progress: progress
-            )
             do {
-                return (plan, try await builder.build(beside: output))
+                return (plan, try await builder(plan).build(beside: output))
             } catch {
                 guard let key = Blame.object(of: error),
                     plan.objects.contains(where: { $0.key == key }),
@@ -174,7 +213,7 @@ package struct Restorer: Sendable {
         progress.begin(.verifying, total: bytes)
         let found = try await built.file.digest(
             pageCount: built.pageCount,
-            width: max(1, min(parallelism, Limits.maxParallelism)),
+            width: width,
             on: executor,
             progress: progress
         )

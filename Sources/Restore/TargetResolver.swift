@@ -107,13 +107,26 @@ package struct TargetResolver: Sendable {
             guard start <= time, run.first <= limit else { return nil }
             found = run.first
         }
-        for log in run.logs where log.name.maxTXID > run.first {
-            guard log.name.minTXID <= limit else { break }
-            if log.name.time <= time, log.name.maxTXID <= limit {
-                found = log.name.maxTXID
+        for slice in run.slices where slice.txids.upperBound > run.first {
+            guard slice.txids.lowerBound <= limit else { break }
+            let end = min(slice.txids.upperBound, limit)
+            if slice.segment.name.time <= time, slice.segment.name.maxTXID == end {
+                found = end
                 continue
             }
-            return try await scan(log, time, after: found, first: run.first, limit: limit)
+            let scanned = try await scan(
+                slice.segment,
+                time,
+                after: found,
+                first: run.first,
+                limit: end
+            )
+            // Nothing that follows within the line is older.
+            if let scanned, scanned.txid == end, end < limit {
+                found = end
+                continue
+            }
+            return scanned
         }
         return found.map { Resolved(txid: $0) }
     }

@@ -99,7 +99,7 @@ import Testing
         let names = outcome.output.split(separator: "\n").filter { !$0.hasPrefix(" ") }
         let known =
             Self.application + Self.lifecycle + Self.badInput + HazardTests.scenarios
-            + BucketTests.scenarios
+            + BucketTests.scenarios + RecoveryTests.scenarios
         #expect(names.map(String.init) == known)
     }
 }

@@ -18,6 +18,7 @@ import bad_input
 import hazards
 import lifecycle
 import over_s3
+import recovery
 import s3_refusals
 import scenarios
 from testbed import Testbed
@@ -26,6 +27,7 @@ OVER_S3 = {**over_s3.SCENARIOS, **s3_refusals.SCENARIOS}
 ALL = {**scenarios.SCENARIOS, **lifecycle.SCENARIOS, **bad_input.SCENARIOS}
 ALL |= hazards.SCENARIOS
 ALL |= OVER_S3
+ALL |= recovery.SCENARIOS
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 

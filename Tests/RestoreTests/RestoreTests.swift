@@ -91,7 +91,7 @@ import Testing
         let history = try await Self.history(seed: 5)
         let plan = try await RestoreBench(history.store).plan(.latest)
         var next = plan.firstCommit
-        for slice in plan.logs {
+        for slice in plan.steps {
             #expect(slice.commits.lowerBound == next)
             #expect(slice.segment.name.minTXID <= slice.commits.lowerBound)
             #expect(slice.segment.name.maxTXID >= slice.commits.upperBound)

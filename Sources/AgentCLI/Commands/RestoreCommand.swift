@@ -3,7 +3,6 @@ import BackupCatalog
 import Bytes
 import Platform
 import Restore
-import SQLiteAccess
 
 /// `highwater restore`.
 struct RestoreCommand: AsyncParsableCommand {
@@ -38,55 +37,15 @@ struct RestoreCommand: AsyncParsableCommand {
     @Flag(name: .both("dry-run"), help: "Print what would be fetched, and fetch nothing.")
     var dryRun = false
 
-    @Option(
-        name: .both("parallelism"),
-        help: "Requests in flight, from 1 to \(Restore.Limits.maxParallelism)."
+    @Flag(
+        name: .both("delta"),
+        help: "Keep what is right in an existing output, and fetch only pages that differ."
     )
-    var parallelism = Restore.Limits.defaultParallelism
+    var delta = false
 
-    @Option(
-        name: .both("memory-limit"),
-        help: "Memory for pages and objects, 32MiB or more; default 256MiB."
-    )
-    var memoryLimit: String?
-
-    @Option(
-        name: .both("integrity-check"),
-        help: "Let SQLite check the file before it is published: none, quick or full."
-    )
-    var integrityCheck = "none"
-
-    private var memoryBytes: Int {
-        get throws {
-            guard let memoryLimit else { return Restore.Limits.defaultMemoryBytes }
-            let bytes = try ByteCountArgument.parse(memoryLimit)
-            guard bytes >= Restore.Limits.minMemoryBytes else {
-                throw ValidationError("The memory limit must be 32MiB or more.")
-            }
-            return bytes
-        }
-    }
-
-    private var checkDepth: IntegrityCheck.Depth? {
-        get throws {
-            if integrityCheck == "none" { return nil }
-            guard let depth = IntegrityCheck.Depth(rawValue: integrityCheck) else {
-                throw ValidationError(
-                    "The integrity check '\(integrityCheck)' is none of none, quick, full."
-                )
-            }
-            return depth
-        }
-    }
+    @OptionGroup var resources: ResourceOptions
 
     func validate() throws {
-        _ = try memoryBytes
-        _ = try checkDepth
-        guard (1...Restore.Limits.maxParallelism).contains(parallelism) else {
-            throw ValidationError(
-                "The parallelism must be from 1 to \(Restore.Limits.maxParallelism)."
-            )
-        }
         guard !output.isEmpty else { throw ValidationError("The output's name is empty.") }
     }
 
@@ -94,7 +53,7 @@ struct RestoreCommand: AsyncParsableCommand {
         if ifDatabaseNotExists, try FileSystem.status(output) != nil {
             return try skip("'\(output)' exists, nothing restored")
         }
-        let executor = ThreadExecutor(threads: max(4, parallelism + 3))
+        let executor = resources.executor()
         let command = self
         try await Interruption.run(on: executor) { try await command.restore(on: executor) }
     }
@@ -107,11 +66,8 @@ struct RestoreCommand: AsyncParsableCommand {
     private func restore(on executor: ThreadExecutor) async throws {
         let catalog = try source.catalog()
         var restorer = Restorer(catalog: catalog, output: output, executor: executor)
-        restorer.replaces = force
-        restorer.parallelism = parallelism
-        restorer.memoryBytes = try memoryBytes
-        restorer.warn = { StandardError.write("warning: \($0)\n") }
-        if let depth = try checkDepth { restorer.check = SQLiteCheck.closure(depth, on: executor) }
+        restorer.replaces = force || delta
+        try resources.configure(&restorer, on: executor)
         if !dryRun { try restorer.checkOutput() }
         let generation: Generation
         do {
@@ -134,6 +90,14 @@ struct RestoreCommand: AsyncParsableCommand {
             style: ProgressReport.style(json: source.json)
         )
         let prepared = restorer
+        if delta, try FileSystem.status(output) != nil {
+            let path = output
+            let patcher = PatchRestorer(restorer) { copy in
+                try await executor.run { try copy.copy(from: path) }
+            }
+            let result = try await report.run(on: executor) { try await patcher.run(found.plan) }
+            return try RestoreReport(found.plan, output: output, json: source.json).print(result)
+        }
         let result = try await report.run(on: executor) {
             try await prepared.run(found.plan) { try await found.again(without: $0) }
         }

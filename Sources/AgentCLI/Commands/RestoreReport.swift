@@ -49,6 +49,7 @@ struct RestoreReport {
         var bytes: UInt64
         var requests: Int
         var fetchedBytes: UInt64?
+        var changedPages: Int?
         var notes: [String]
         var slices: [Slice]?
     }
@@ -64,10 +65,11 @@ struct RestoreReport {
             digest: result?.digest.description,
             pages: result?.pageCount,
             pageSize: plan.generation.record.pageSize.bytes,
-            objects: plan.logs.count + 1,
+            objects: plan.steps.count + 1,
             bytes: plan.byteCount,
             requests: plan.requestCount,
             fetchedBytes: result?.fetchedBytes,
+            changedPages: nil,
             notes: plan.notes,
             slices: result == nil ? slices : nil
         )
@@ -83,7 +85,7 @@ struct RestoreReport {
             bytes: plan.base.size
         )
         return [base]
-            + plan.logs.map { slice in
+            + plan.steps.map { slice in
                 Slice(
                     object: slice.segment.key.path,
                     generation: slice.generation.text,
@@ -100,7 +102,7 @@ struct RestoreReport {
         if json { return try JSONOutput.print(report(nil)) }
         Swift.print(
             "would restore TXID \(plan.txid) of generation \(plan.generation.id) to '\(output)': "
-                + "\(plan.logs.count + 1) objects, \(plan.byteCount) bytes, "
+                + "\(plan.steps.count + 1) objects, \(plan.byteCount) bytes, "
                 + "\(plan.requestCount) requests"
         )
         for slice in slices {
@@ -117,7 +119,27 @@ struct RestoreReport {
         let time = result.time.map { " (\($0))" } ?? ""
         Swift.print(
             "restored TXID \(plan.txid)\(time) of generation \(plan.generation.id) to '\(output)' "
-                + "(\(plan.logs.count + 1) objects, \(result.fetchedBytes) bytes fetched)"
+                + "(\(plan.steps.count + 1) objects, \(result.fetchedBytes) bytes fetched)"
+        )
+    }
+
+    /// Prints what was patched.
+    func print(_ result: PatchRestorer.Result) throws {
+        if json {
+            var report = report(nil)
+            report.restored = true
+            report.dryRun = false
+            report.slices = nil
+            report.time = result.time?.description
+            report.digest = result.digest.description
+            report.pages = result.pageCount
+            report.fetchedBytes = result.fetchedBytes
+            report.changedPages = result.changedPages
+            return try JSONOutput.print(report)
+        }
+        Swift.print(
+            "restored TXID \(plan.txid) of generation \(plan.generation.id) to '\(output)': "
+                + "\(result.changedPages) pages differed (\(result.fetchedBytes) bytes fetched)"
         )
     }
 }

@@ -51,4 +51,10 @@ void hw_store_word(void *address, uint32_t value);
 /// getrlimit(RLIMIT_NOFILE): the soft limit.
 uint64_t hw_descriptor_limit(void);
 
+/// ioctl(2) FICLONE: `to` shares the blocks of `from`.
+int hw_clone_file(int from, int to);
+
+/// copy_file_range(2) at an offset that is the same in both files.
+int64_t hw_copy_range(int from, int to, int64_t offset, int64_t length);
+
 #endif

@@ -5,40 +5,60 @@ import Platform
 import SegmentFormat
 import Zstandard
 
-/// Writes the pages of a snapshot: ranges are fetched and decoded side by side, each page is
-/// compared with its hash, and pages that later commits change stay in memory.
-struct SnapshotStage: Sendable {
+/// Writes the pages of a snapshot or level: ranges are fetched and decoded side by side, each page
+/// is compared with its hash, and pages that later commits change stay in memory.
+struct PageStage: Sendable {
     let source: OpenSegment
+    /// The index of a level; nil for a snapshot.
+    let level: LevelIndex?
     let file: OutputFile
     let cache: PageCache
     /// Pages that commits of the plan change, if that is known.
     let changed: PageSet?
+    /// The only pages that are written; nil for all.
+    let wanted: PageSet?
+    /// Pages that a later level holds: they are neither written nor fetched where that can be
+    /// avoided.
+    let skipped: PageSet?
     let width: Int
     let chunkBytes: UInt64
     let executor: ThreadExecutor
 
     private var pageSize: PageSize { source.layout.header.pageSize }
 
-    /// Content blocks that lie one after another in the object, and the hashes of their pages.
+    /// Content blocks that lie one after another in the object, their pages and these's hashes.
     private struct Chunk: Sendable {
         var blocks: [BlockEntry]
+        var pages: [UInt32]
         var hashes: [UInt64]
         var range: Range<UInt64> {
             blocks[0].range.lowerBound..<blocks[blocks.count - 1].range.upperBound
         }
     }
 
-    /// Writes all pages and returns the sum of their hashes.
+    /// Writes the pages and returns the sum of the hashes of those that were not skipped.
     func run() async throws -> DatabaseDigest {
         var sum = DatabaseDigest.zero
         var index = HashIndex(source)
         try await withThrowingTaskGroup(of: DatabaseDigest.self) { group in
             var running = 0
-            for blocks in chunks() {
-                let first = pageSize.ordinal(of: PageNumber(UInt32(blocks[0].first)))
+            for (rank, blocks) in chunks() {
                 let count = blocks.reduce(0) { $0 + Int($1.count) }
-                let hashes = try await index.hashes(from: first, count: count)
-                let chunk = Chunk(blocks: blocks, hashes: hashes)
+                let chunk: Chunk
+                if let level {
+                    let entries = level.whole[Int(rank)..<Int(rank) + count]
+                    chunk = Chunk(
+                        blocks: blocks,
+                        pages: entries.map(\.page.rawValue),
+                        hashes: entries.map(\.resultHash)
+                    )
+                } else {
+                    chunk = Chunk(
+                        blocks: blocks,
+                        pages: pages(from: rank, count: count),
+                        hashes: try await index.hashes(from: rank, count: count)
+                    )
+                }
                 if running >= width, let part = try await group.next() {
                     sum = sum &+ part
                     running -= 1
@@ -51,23 +71,52 @@ struct SnapshotStage: Sendable {
         return sum
     }
 
-    private func chunks() -> [[BlockEntry]] {
-        var chunks: [[BlockEntry]] = []
+    /// The numbers of pages by their place among the stored ones.
+    private func pages(from rank: UInt64, count: Int) -> [UInt32] {
+        if let level {
+            return level.whole[Int(rank)..<Int(rank) + count].map(\.page.rawValue)
+        }
+        return (0..<UInt64(count)).map { UInt32(pageSize.storedPage(at: rank + $0)) }
+    }
+
+    /// Runs of content blocks that are fetched with one request each, and the place of the first
+    /// page of each among the pages of the object.
+    private func chunks() -> [(rank: UInt64, blocks: [BlockEntry])] {
+        var chunks: [(UInt64, [BlockEntry])] = []
         var open: [BlockEntry] = []
-        var bytes: UInt64 = 0
+        var (openRank, bytes, rank) = (UInt64(0), UInt64(0), UInt64(0))
+        func end() {
+            if !open.isEmpty { chunks.append((openRank, open)) }
+            open = []
+            bytes = 0
+        }
         for block in source.layout.blocks {
-            let isFull = bytes + UInt64(block.storedLength) > chunkBytes
-            if !open.isEmpty, block.kind != .content || isFull {
-                chunks.append(open)
-                open = []
-                bytes = 0
+            guard block.kind == .content else {
+                end()
+                continue
             }
-            guard block.kind == .content else { continue }
+            defer { rank += UInt64(block.count) }
+            if bytes + UInt64(block.storedLength) > chunkBytes { end() }
+            // A block that nobody wants ends the range that is fetched.
+            guard isWanted(block, rank) else {
+                end()
+                continue
+            }
+            if open.isEmpty { openRank = rank }
             open.append(block)
             bytes += UInt64(block.storedLength)
         }
-        if !open.isEmpty { chunks.append(open) }
+        end()
         return chunks
+    }
+
+    private func isWanted(_ block: BlockEntry, _ rank: UInt64) -> Bool {
+        guard wanted != nil || skipped != nil else { return true }
+        return pages(from: rank, count: Int(block.count)).contains { isWanted($0) }
+    }
+
+    private func isWanted(_ page: UInt32) -> Bool {
+        wanted?.contains(page) != false && skipped?.contains(page) != true
     }
 
     private func write(_ chunk: Chunk) async throws -> DatabaseDigest {
@@ -79,27 +128,30 @@ struct SnapshotStage: Sendable {
             try Task.checkCancellation()
             let start = stored.startIndex + Int(block.offset - chunk.range.lowerBound)
             let raw = try source.segment.naming { () throws(SegmentError) in
-                try SnapshotBlocks.decodeContent(
+                try LogBlocks.decodeContent(
                     stored[start..<start + Int(block.storedLength)],
                     block,
                     using: &decompressor
                 )
             }
-            let hashes = chunk.hashes[taken..<taken + Int(block.count)]
-            sum = sum &+ (try raw.withUnsafeBytes { try write(block, $0, hashes: hashes) })
+            let range = taken..<taken + Int(block.count)
+            sum =
+                sum
+                &+ (try raw.withUnsafeBytes {
+                    try write($0, chunk.pages[range], chunk.hashes[range])
+                })
             taken += Int(block.count)
         }
         return sum
     }
 
     private func write(
-        _ block: BlockEntry,
         _ raw: UnsafeRawBufferPointer,
-        hashes: ArraySlice<UInt64>
+        _ pages: ArraySlice<UInt32>,
+        _ hashes: ArraySlice<UInt64>
     ) throws -> DatabaseDigest {
         let size = pageSize.bytes
         var sum = DatabaseDigest.zero
-        let ordinal = pageSize.ordinal(of: PageNumber(UInt32(block.first)))
         // Pages that follow one another in the file are written with one call.
         var run: (first: UInt32, start: Int)?
         func end(_ index: Int) throws {
@@ -108,24 +160,27 @@ struct SnapshotStage: Sendable {
             let bytes = raw[open.start * size..<index * size]
             try file.write(PageNumber(open.first), UnsafeRawBufferPointer(rebasing: bytes))
         }
-        for index in 0..<Int(block.count) {
-            let number = UInt32(pageSize.storedPage(at: ordinal + UInt64(index)))
+        for (index, (number, recorded)) in zip(pages, hashes).enumerated() {
             let content = UnsafeRawBufferPointer(rebasing: raw[index * size..<(index + 1) * size])
             let hash = PageHasher.hash(content, number: PageNumber(number))
-            guard hash.low == hashes[hashes.startIndex + index] else {
+            guard hash.low == recorded else {
                 throw source.damaged("page \(number) does not have its recorded hash")
+            }
+            guard isWanted(number) else {
+                try end(index)
+                continue
             }
             sum = sum &+ hash
             if changed?.contains(number) == true, cache.offer(number, content, hash: hash) {
                 try end(index)
-            } else if run == nil {
-                run = (number, index)
-            } else if number == pageSize.lockPage.rawValue + 1 {
+            } else if let open = run, Int(open.first) + index - open.start == Int(number) {
+                continue
+            } else {
                 try end(index)
                 run = (number, index)
             }
         }
-        try end(Int(block.count))
+        try end(pages.count)
         return sum
     }
 }
@@ -149,6 +204,12 @@ struct HashIndex {
         while start + UInt64(hashes.count) < end {
             guard let block = blocks.popFirst() else {
                 throw source.damaged("its index ends before its pages")
+            }
+            if start + UInt64(hashes.count) + UInt64(block.count) <= ordinal {
+                // Pages that nobody wants: their hashes are not fetched.
+                start += UInt64(hashes.count) + UInt64(block.count)
+                hashes.removeAll()
+                continue
             }
             let stored = try await source.bytes(of: block)
             hashes += try source.segment.naming { () throws(SegmentError) in

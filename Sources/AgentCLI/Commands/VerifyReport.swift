@@ -1,0 +1,109 @@
+import Bytes
+import Glibc
+import Restore
+
+/// What `verify` says.
+struct VerifyReport {
+    let level: String
+    var generations: [BackupVerifier.Report] = []
+    var findings: [BackupVerifier.Finding] = []
+    var restored: Restored?
+    var live: Live?
+
+    init(level: String) { self.level = level }
+
+    /// The state that the level 'restore' rebuilt.
+    struct Restored: Encodable {
+        var txid: String
+        var digest: String
+        var pages: UInt32
+    }
+
+    /// What the level 'live' compared.
+    struct Live: Encodable {
+        var txid: String?
+        var pages: UInt32
+        var digest: String
+    }
+
+    private struct Document: Encodable {
+        struct Item: Encodable {
+            var generation: String
+            var objects: Int
+            var readObjects: Int
+            var readBytes: UInt64
+            var restorable: [[String]]
+            var idle: Int
+        }
+        struct Problem: Encodable {
+            var kind: String
+            var object: String
+            var message: String
+        }
+        var version = 1
+        var level: String
+        var ok: Bool
+        var generations: [Item]
+        var findings: [Problem]
+        var restored: Restored?
+        var live: Live?
+    }
+
+    mutating func add(_ part: BackupVerifier.Report) {
+        generations.append(part)
+        findings += part.findings
+    }
+
+    func print(json: Bool) throws {
+        if json {
+            return try JSONOutput.print(
+                Document(
+                    level: level,
+                    ok: findings.isEmpty,
+                    generations: generations.map { part in
+                        .init(
+                            generation: part.generation.text,
+                            objects: part.objects,
+                            readObjects: part.readObjects,
+                            readBytes: part.readBytes,
+                            restorable: part.restorable.map {
+                                [$0.lowerBound.description, $0.upperBound.description]
+                            },
+                            idle: part.idle.count
+                        )
+                    },
+                    findings: findings.map {
+                        .init(kind: $0.kind.rawValue, object: $0.object, message: $0.message)
+                    },
+                    restored: restored,
+                    live: live
+                )
+            )
+        }
+        for part in generations {
+            let windows = part.restorable.map { "\($0.lowerBound) to \($0.upperBound)" }
+            Swift.print(
+                "generation \(part.generation): \(part.objects) objects, \(part.readObjects) read "
+                    + "(\(part.readBytes) bytes); restorable: "
+                    + (windows.isEmpty ? "nothing" : windows.joined(separator: ", "))
+            )
+        }
+        if let restored {
+            Swift.print("restored TXID \(restored.txid), \(restored.pages) pages: as recorded")
+        }
+        if let live, let txid = live.txid {
+            Swift.print("the running database is TXID \(txid), \(live.pages) pages: as recorded")
+        }
+        for finding in findings {
+            Swift.print("\(finding.kind.rawValue)  \(finding.object)  \(finding.message)")
+        }
+        Swift.print(findings.isEmpty ? "ok" : "\(findings.count) findings: the backup is in doubt")
+    }
+}
+
+/// The process's environment.
+enum Environment {
+    static func value(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }
+    }
+}
