@@ -4,6 +4,7 @@
 # both containers, never the database file alone (a file mount hides -wal and -shm):
 #   docker run --user "$(id -u)" -v /srv/app:/data -v /srv/backup:/backup highwater \
 #       replicate /data/app.db file:///backup
+# docs/HAZARDS.md shows which layouts are safe; etc/ has examples for compose and Kubernetes.
 
 FROM swift:6.3-bookworm AS build
 RUN apt-get update \
@@ -31,5 +32,8 @@ COPY --from=build /highwater /usr/local/bin/highwater
 COPY LICENSE /usr/share/doc/highwater/LICENSE
 USER 10001
 STOPSIGNAL SIGTERM
+# Healthy: the agent has a database's WAL open, so it follows one.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ls -l /proc/1/fd | grep -q -e '-wal$'
 ENTRYPOINT ["highwater"]
 CMD ["--help"]

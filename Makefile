@@ -9,7 +9,9 @@
 #   make format                        rewrite the sources in the house format
 #   make bench                         the numbers of docs/BENCHMARKS.md, as a markdown table
 #   make bench-s3                      the same over S3, against a local Ceph, beside rclone
-#   make install [PREFIX=/usr/local]   put the release binary into PREFIX/bin
+#   make install [PREFIX=/usr/local] [DESTDIR=]
+#                                      program, man page, completions, systemd unit, examples;
+#                                      BINARY=path installs that program and builds nothing
 #   make clean                         remove everything that was built
 #
 # RUN_SECONDS=10 ends `make run` by itself, for scripts. SWIFT names another toolchain.
@@ -54,8 +56,9 @@ bench-s3: build
 		--store-benchmark .build/release/StoreBenchmark $(BENCH); \
 		status=$$?; python3 Tests/S3Servers/servers.py down; exit $$status
 
-install: build
-	install -D -m 0755 .build/release/highwater "$(DESTDIR)$(PREFIX)/bin/highwater"
+install: $(if $(BINARY),,build)
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" \
+		scripts/install.sh "$(or $(BINARY),.build/release/highwater)"
 
 clean:
 	rm -rf .build

@@ -150,8 +150,8 @@ let package = Package(
         tests(
             "ReplicationTests",
             [
-                "BackupCatalog", "Bytes", "CSQLite", "ObjectStorage", "PageHashing", "Platform",
-                "Replication", "Restore", "SegmentFormat", "SQLiteAccess", "WALFormat",
+                "BackupCatalog", "Bytes", "CSQLite", "Hazards", "ObjectStorage", "PageHashing",
+                "Platform", "Replication", "Restore", "SegmentFormat", "SQLiteAccess", "WALFormat",
             ]
         ),
         tests(
@@ -168,7 +168,7 @@ let package = Package(
                 "Platform", "Restore", "SegmentFormat",
             ]
         ),
-        tests("HazardsTests", ["Bytes", "Hazards", "Platform", "WALFormat"]),
+        tests("HazardsTests", ["Bytes", "Hazards", "Platform", "SQLiteAccess", "WALFormat"]),
         tests("AgentCLITests", ["AgentCLI", "Bytes", "Platform"]),
         tests("EndToEndTests", ["Bytes", "Platform"]),
         tests("TidyTests", []),

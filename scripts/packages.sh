@@ -6,7 +6,9 @@ packages=(
     libsqlite3-dev libzstd-dev libxxhash-dev libcurl4-openssl-dev libexpat1-dev libssl-dev
     pkg-config sqlite3
 )
-[[ "${1:-build}" == test ]] && packages+=(python3 python3-venv curl openssl bindfs fuse)
+if [[ "${1:-build}" == test ]]; then
+    packages+=(python3 python3-venv python3-yaml curl openssl bindfs fuse)
+fi
 
 if ! command -v "${SWIFT:-swift}" >/dev/null; then
     echo "error: '${SWIFT:-swift}' is not on PATH. Highwater is built with Swift 6.3 or later," >&2

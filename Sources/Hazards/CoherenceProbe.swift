@@ -17,8 +17,11 @@ package struct CoherenceProbe {
         package var partnerTime: Int64 = 60 * Nanoseconds.second
         /// How long one message through memory may take.
         package var roundTime: Int64 = 3 * Nanoseconds.second
-        /// How long a partner may be silent before it counts as gone.
-        package var silenceTime: Int64 = 10 * Nanoseconds.second
+        /// How long a partner may be silent before it counts as gone; nil for what the file system
+        /// needs: network file systems show another machine's files up to a minute late.
+        package var silenceTime: Int64?
+        /// True once the probe has to end.
+        package var isStopped: @Sendable () -> Bool = { false }
 
         /// The defaults.
         package init() {}
@@ -103,7 +106,7 @@ package struct CoherenceProbe {
             if leads { mapping.store(round, at: call) }
             let deadline = MonotonicTime.now + settings.roundTime
             while mapping.load(at: leads ? answer : call) != round {
-                if MonotonicTime.now > deadline { return round - 1 }
+                if MonotonicTime.now > deadline || settings.isStopped() { return round - 1 }
                 usleep(20)
             }
             if !leads { mapping.store(round, at: answer) }

@@ -34,6 +34,7 @@ package struct Finding: Sendable, Hashable {
         case hardLinks = "hard-links"
         case symbolicLink = "symbolic-link"
         case deviceMismatch = "device-mismatch"
+        case secondMount = "second-mount"
         case missingDatabase = "missing-database"
         case permissions
         case freeSpace = "free-space"

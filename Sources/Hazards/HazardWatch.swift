@@ -58,8 +58,11 @@ package struct HazardWatch: Sendable {
     /// The start guard: raises what it finds, and refuses to go on after a fatal finding unless
     /// that is allowed. Blocks, up to some seconds where a heartbeat of another kernel has to be
     /// told from one that a dead process left.
-    package func checkStart(isStopped: () -> Bool) throws {
-        let openers = Openers.look(layout, host: host, scan: .recent())
+    package func checkStart(
+        scan: ProcessScan = .recent(),
+        isStopped: () -> Bool
+    ) throws {
+        let openers = Openers.look(layout, host: host, scan: scan)
         var findings = LayoutRules.findings(layout, population: openers.population)
         findings += OpenerRules.findings(layout, openers, isAgent: true)
         findings += PeerRules.findings(own, living: try livingPeers(isStopped: isStopped))

@@ -18,6 +18,7 @@ package enum LayoutRules {
         var findings = [fileSystem(layout, population)]
         findings += fileMount(layout)
         findings += mountOptions(layout)
+        findings += secondMount(layout)
         findings += names(layout)
         findings += devices(layout)
         return findings
@@ -145,6 +146,26 @@ package enum LayoutRules {
             ]
         }
         return []
+    }
+
+    /// A file system that is not coherent, mounted twice: two superblocks over one folder.
+    private static func secondMount(_ layout: Layout) -> [Finding] {
+        guard !layout.kind.isCoherent, let own = layout.folderMount else { return [] }
+        let other = layout.mounts.mounts.first {
+            $0.type == own.type && $0.source == own.source && $0.root == own.root
+                && ($0.major, $0.minor) != (own.major, own.minor)
+        }
+        guard let other else { return [] }
+        return [
+            Finding(
+                .secondMount,
+                .warn,
+                "'\(own.source)' is mounted at '\(own.point)' and, as a file system of its own, at "
+                    + "'\(other.point)': who opens the database there shares neither memory nor "
+                    + "locks with who opens it here",
+                remedy: "mount it once, and bind-mount that mount where it is needed"
+            )
+        ]
     }
 
     private static func names(_ layout: Layout) -> [Finding] {

@@ -43,7 +43,10 @@ package enum OpenerRules {
     }
 
     private static func summary(_ openers: Openers) -> Finding {
-        let list = openers.processes.map { "\($0.name) (\($0.process))" }.joined(separator: ", ")
+        let list = openers.processes.map { opener in
+            let locks = opener.locks.isEmpty ? "no locks" : opener.locks.joined(separator: " ")
+            return "\(opener.name) (process \(opener.process), \(locks))"
+        }.joined(separator: ", ")
         let seen =
             list.isEmpty ? "no process has the database open" : "the database is open in \(list)"
         var hidden = ""

@@ -31,6 +31,7 @@ final class ProbeDesk {
     let folder: String
     var own: PeerNote
     private let settings: CoherenceProbe.Settings
+    private let silenceTime: Int64
     private let notes: PeerFolder
     private var scratchPath: String?
     private static let lookPause = 10 * Nanoseconds.millisecond
@@ -50,12 +51,16 @@ final class ProbeDesk {
         try FileSystem.makeFolder(notes.path, mode: 0o777)
         // Two containers may have two users; the umask must not keep one of them out.
         try? FileSystem.setPermissions(notes.path, 0o777)
+        let mount = mounts.mount(of: resolved)
+        let kind = FileSystemKind(magic: try FileSystem.typeNumber(at: resolved), mount: mount)
+        let isLate = kind.family == .network || kind.family == .cluster
+        silenceTime = settings.silenceTime ?? (isLate ? 90 : 10) * Nanoseconds.second
         own = PeerNote(
             id: PeerNote.randomID(),
             host: HostFacts.look(),
             device: 0,
             inode: 0,
-            mount: mounts.mount(of: resolved)
+            mount: mount
         )
         own.extra["phase"] = "0"
     }
@@ -65,6 +70,7 @@ final class ProbeDesk {
         let deadline = MonotonicTime.now + settings.partnerTime
         var observer = PeerObserver()
         while MonotonicTime.now < deadline {
+            try checkStop()
             try beat(always: false)
             let others = notes.others(than: own.id)
             let now = MonotonicTime.now
@@ -157,11 +163,16 @@ final class ProbeDesk {
                     heard = max(heard, MonotonicTime.now)
                 }
             }
-            if MonotonicTime.now - heard > settings.silenceTime {
+            try checkStop()
+            if MonotonicTime.now - heard > silenceTime {
                 throw CoherenceProbe.PartnerGone(during: during)
             }
             try Readiness.pause(nanoseconds: Self.lookPause)
         }
+    }
+
+    private func checkStop() throws {
+        if settings.isStopped() { throw CancellationError() }
     }
 
     private func beat(always: Bool) throws {

@@ -74,7 +74,7 @@ package struct ProcessScan: Sendable {
     private static let cache = Mutex<(taken: MonotonicTime, scan: ProcessScan)?>(nil)
 
     /// A scan that is at most a second old: an agent of many databases starts them together.
-    static func recent() -> ProcessScan {
+    package static func recent() -> ProcessScan {
         cache.withLock { cache in
             if let cache, MonotonicTime.now - cache.taken < Nanoseconds.second { return cache.scan }
             let scan = now()

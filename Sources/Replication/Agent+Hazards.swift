@@ -3,14 +3,18 @@ import Platform
 
 extension Agent {
     /// The start guard of DESIGN §9: looks at the set-up before any connection exists, and refuses
-    /// to go on when it is known to lose data.
-    func guardStart(_ path: String) async throws -> HazardWatch {
-        let (alarm, options, log, stop) = (alarm, hazards, log, stop)
+    /// to go on when it is known to lose data. When the agent attaches again (`isFirst` is false),
+    /// it goes on whatever it finds, without checkpoints after something fatal.
+    func guardStart(_ path: String, isFirst: Bool) async throws -> HazardWatch {
+        let (alarm, log, stop) = (alarm, log, stop)
+        var options = hazards
+        options.isStartAllowed = options.isStartAllowed || !isFirst
+        let chosen = options
         return try await host.executor.run {
             let watch = try HazardWatch(
                 database: path,
                 localFolder: LocalState(databasePath: path).folder,
-                options: options,
+                options: chosen,
                 alarm: alarm,
                 report: { Self.report($0, database: path, log: log) }
             )

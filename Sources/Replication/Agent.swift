@@ -60,6 +60,7 @@ package struct Agent: Sendable {
     package func run() async throws {
         var mayContinue = true
         var backOff = BackOff(first: Limits.attachPauseMin, most: Limits.attachPauseMax)
+        var isFirst = true
         while true {
             guard
                 let path = try await DatabaseWait.ready(
@@ -69,7 +70,8 @@ package struct Agent: Sendable {
                     log: log
                 )
             else { return }
-            let watch = try await guardStart(path)
+            let watch = try await guardStart(path, isFirst: isFirst)
+            isFirst = false
             let began = MonotonicTime.now
             do {
                 try await watch.during(on: host.executor) { [mayContinue] in

@@ -19,8 +19,10 @@ enum DatabaseHeader {
 
     /// Looks at the file (sqlite.org/fileformat.html §1.3).
     static func look(_ path: String) throws(SystemError) -> Finding {
-        guard let status = try FileSystem.status(path), status.size > 0 else { return .missing }
+        guard let status = try FileSystem.status(path) else { return .missing }
+        // A FIFO or a device has no size, and is nothing to wait for.
         guard status.isRegularFile else { return .notADatabase }
+        guard status.size > 0 else { return .missing }
         let file = try FileDescriptor(path: path, flags: O_RDONLY)
         var bytes = [UInt8](repeating: 0, count: 100)
         var failure: SystemError?

@@ -12,6 +12,7 @@ import Testing
         "mounted_file",
         "two_file_systems",
         "heartbeats_of_two_kernels",
+        "caught_at_run_time",
         "replaced_file",
         "two_names",
         "lost_locks",
@@ -20,10 +21,28 @@ import Testing
         "doctor_bad_paths",
     ]
 
+    /// What is shipped beside the program (Tests/Oracle/packaging.py).
+    static let packaging = [
+        "install",
+        "manual",
+        "systemd_unit",
+        "container_examples",
+        "image",
+    ]
+
+    static let all = scenarios + packaging
+
     @Test(arguments: scenarios)
     func `hazards are seen before any harm, and nothing else is`(_ scenario: String) async throws {
         let outcome = try await Oracle.run([scenario])
         #expect(outcome.status == 0, "\(outcome.output)")
         if outcome.output.contains("skipped:") { print(outcome.output) }
+    }
+
+    @Test(arguments: packaging)
+    func `what is shipped is whole`(_ scenario: String) async throws {
+        let outcome = try await Oracle.run([scenario])
+        #expect(outcome.status == 0, "\(outcome.output)")
+        if outcome.output.contains("not checked:") { print(outcome.output) }
     }
 }

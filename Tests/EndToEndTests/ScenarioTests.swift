@@ -98,7 +98,7 @@ import Testing
         let outcome = try await Oracle.run(["--list"])
         let names = outcome.output.split(separator: "\n").filter { !$0.hasPrefix(" ") }
         let known =
-            Self.application + Self.lifecycle + Self.badInput + HazardTests.scenarios
+            Self.application + Self.lifecycle + Self.badInput + HazardTests.all
             + BucketTests.scenarios + RecoveryTests.scenarios
         #expect(names.map(String.init) == known)
     }

@@ -82,6 +82,21 @@ import Testing
         #expect(findings.contains { $0.code == .mountOptions && $0.verdict == .high })
     }
 
+    @Test func `a second mount of a folder is said where mounts are not coherent`() throws {
+        let second = "3 1 0:41 / /other rw - fuse /srv/real rw\n"
+        let fuse = try layout("fuse /srv/real rw", magic: 0x6573_5546, more: second)
+        let findings = LayoutRules.findings(fuse, population: .counted(1))
+        #expect(findings.first { $0.code == .secondMount }?.verdict == .warn)
+        // A bind mount of the mount is the same file system.
+        let bind = "3 1 0:40 / /other rw - fuse /srv/real rw\n"
+        let once = try layout("fuse /srv/real rw", magic: 0x6573_5546, more: bind)
+        #expect(
+            !LayoutRules.findings(once, population: .counted(1)).contains {
+                $0.code == .secondMount
+            }
+        )
+    }
+
     @Test func `a read-only mount is said`() throws {
         let layout = try layout("ext4 /dev/sdb ro", magic: 0xEF53)
         let findings = LayoutRules.findings(layout, population: .counted(0))

@@ -38,13 +38,15 @@ def scenario(*needed):
     return register
 
 
-# Inserts rows and holds the connection until its input ends.
+# Inserts rows, optionally lets the WAL start over, and holds the connection until its input ends.
 WRITER = """
 import sqlite3, sys
 path, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 db = sqlite3.connect(path, isolation_level=None, timeout=10)
 statements = ["PRAGMA journal_mode=WAL", "CREATE TABLE IF NOT EXISTS t(who, n)"]
 statements += [f"INSERT INTO t VALUES('{name}', {n})" for n in range(count)]
+if name == "truncating":
+    statements += ["PRAGMA wal_checkpoint(TRUNCATE)", statements[-1]]
 for statement in statements:
     try:
         db.execute(statement)
@@ -325,7 +327,8 @@ def two_file_systems(bed):
 
         with Application(f"{m1}/new.db"):
             report = doctor(bed, f"{m1}/new.db", expect=["warn"])
-            assert codes(report, "warn") <= {"file-system", "free-space"}, report
+            expected = {"file-system", "second-mount"}
+            assert expected <= codes(report, "warn") <= expected | {"free-space"}, report
             report = doctor(bed, f"{m2}/new.db", expect=["fatal"])
             assert "other-superblock" in codes(report, "fatal"), report
             refused(bed, f"{m2}/new.db", words=["share neither memory nor locks"])
@@ -371,6 +374,26 @@ def heartbeats_of_two_kernels(bed):
             ).start()
             second.wait_until(lambda: "resuming" in second.log(), "a start", seconds=30)
             second.kill()
+
+
+@scenario("fuse")
+def caught_at_run_time(bed):
+    """An application on a second file system comes when the agent already runs, unseen: no
+    heartbeats, no common processes. The run-time guard sees it under the write lock, says so, and
+    the agent goes on without a checkpoint."""
+    with two_mounts(bed) as (m1, m2), Application(f"{m1}/app.db"):
+        agent = bed.agent(
+            ["-no-heartbeat"], Container(processes=True).prefix, database=f"{m1}/app.db"
+        ).start()
+        agent.wait_until(lambda: bed.generations(), "a generation")
+        with Application(f"{m2}/app.db", "truncating", 30):
+            agent.wait_until(lambda: "verdict=fatal" in agent.log(), "the alarm", seconds=40)
+            text = agent.log()
+            assert "code=wal-index" in text or "code=locks-ignored" in text, text
+            size = os.path.getsize(bed.database)
+            time.sleep(1)
+            assert agent.is_running(), text
+            assert os.path.getsize(bed.database) == size, "something was checkpointed"
 
 
 @scenario()
@@ -437,7 +460,7 @@ def damaged_index(bed):
     assert os.path.getsize(bed.database + "-wal") == size > 100_000, "the WAL was reset"
     agent.stop()
     holder.release()
-    bed.judge(least=20)
+    bed.judge(least=20, hazards=True)
 
 
 # Bad input
@@ -496,6 +519,9 @@ def doctor_bad_paths(bed):
         [], ["-peer-wait", "-1", bed.database], ["probe"], ["probe", "-rounds", "3", "."],
     ):
         assert run(*arguments)[0] == 2, arguments
+    fifo = f"{bed.application}/fifo.db"
+    done = bed.highwater.run("replicate", fifo, bed.url, expect=2, timeout=20)
+    assert "not a SQLite database" in done.stderr, done.stderr
     os.chmod(bed.application, 0o700)
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
     code, text = run(bed.database, prefix=nobody)

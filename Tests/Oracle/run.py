@@ -18,6 +18,7 @@ import bad_input
 import hazards
 import lifecycle
 import over_s3
+import packaging
 import recovery
 import s3_refusals
 import scenarios
@@ -25,7 +26,7 @@ from testbed import Testbed
 
 OVER_S3 = {**over_s3.SCENARIOS, **s3_refusals.SCENARIOS}
 ALL = {**scenarios.SCENARIOS, **lifecycle.SCENARIOS, **bad_input.SCENARIOS}
-ALL |= hazards.SCENARIOS
+ALL |= hazards.SCENARIOS | packaging.SCENARIOS
 ALL |= OVER_S3
 ALL |= recovery.SCENARIOS
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

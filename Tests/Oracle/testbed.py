@@ -224,12 +224,17 @@ class Testbed:
 
     def judge(
         self, generations=1, sample=30, sparse=False, tail=True, least=2, leaked=False, bridges=0,
+        hazards=False,
     ):
         """The oracle: every TXID of every generation, a sample with the program's restore, and
         the user's database. `generations` is how many are allowed at most; with `tail` the last
         TXID has to be the last recorded state; `least` is how many TXIDs there must be; `bridges`
-        is how many of them may stand for lost commits; `leaked`:
-        the database has pages that integrity_check misses."""
+        is how many of them may stand for lost commits; `leaked`: the database has pages that
+        integrity_check misses; `hazards`: the guards may have raised an alarm, which otherwise
+        would be a false one."""
+        for agent in self.agents:
+            if not hazards and os.path.exists(agent.log_path):
+                assert "verdict=fatal" not in agent.log(), agent.log()
         check_user_database(self.database, leaked)
         found = [g for g in self.generations() if self.has_base(g)]
         if not 1 <= len(found) <= generations:

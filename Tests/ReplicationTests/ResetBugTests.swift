@@ -1,9 +1,11 @@
 import Bytes
 import CSQLite
+import Hazards
 import Platform
 import SQLiteAccess
 import TestSupport
 import Testing
+import WALFormat
 
 @testable import Replication
 
@@ -57,6 +59,20 @@ import Testing
         let wasStalled = scene.stalled.run(SQLITE_CHECKPOINT_PASSIVE) { try! scene.insert() }
         #expect(wasStalled)
         #expect(try scene.damage() != nil, "the reproduction does not reproduce anything")
+    }
+
+    @Test(.enabled(if: isAffected, why))
+    func `the guards see that the bug has fired`() throws {
+        var scene = try Scene()
+        scene.writer.checkpoint(SQLITE_CHECKPOINT_PASSIVE)
+        _ = scene.stalled.run(SQLITE_CHECKPOINT_PASSIVE) { try! scene.insert() }
+        let connection = try Connection(path: scene.path, role: .pin)
+        try connection.beginRead()
+        let index = try WALIndex(connection)
+        var sample = IndexSample(header: index.header(), isStable: true)
+        sample.checkpoint = index.checkpointInfo()
+        #expect(InvariantGuard.violation(in: sample) == .backfillBeyondEnd)
+        try connection.rollback()
     }
 
     @Test(.enabled(if: isAffected, why))

@@ -128,6 +128,7 @@ struct DoctorReport: Encodable {
     }
 
     struct Database: Encodable {
+        var bytes: Int64
         var journalMode: String
         var pageSize: Int?
         var writerVersion: String?
@@ -202,6 +203,7 @@ struct DoctorReport: Encodable {
         }
         guard let inspection = examination.database, let header = inspection.header else { return }
         facts = Database(
+            bytes: layout.database?.size ?? 0,
             journalMode: header.isWAL ? "wal" : "rollback",
             pageSize: header.pageSize?.bytes,
             writerVersion: header.writer?.description,

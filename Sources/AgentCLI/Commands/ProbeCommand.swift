@@ -1,5 +1,6 @@
 import ArgumentParser
 import Bytes
+import Glibc
 import Hazards
 import Platform
 
@@ -47,6 +48,12 @@ struct ProbeCommand: ParsableCommand {
         settings.rounds = rounds
         settings.partnerTime = Int64(timeout * 1_000_000_000)
         settings.roundTime = Int64(roundTimeout * 1_000_000_000)
+        // A signal takes our files away first.
+        let signals = try SignalPipe(signals: [SIGTERM, SIGINT], secondExitCode: 130)
+        let descriptor = signals.descriptor.rawValue
+        settings.isStopped = {
+            (try? Readiness.wait(descriptor, -1, nanoseconds: 0))?.first ?? false
+        }
         if !json {
             StandardError.write(
                 "waiting for a second 'highwater doctor probe' in '\(folder)' (\(timeout) s)\n"
@@ -57,6 +64,7 @@ struct ProbeCommand: ParsableCommand {
             if !isQuiet { StandardError.write(line + "\n") }
         }
         let result = try probe.run()
+        _ = consume signals
         if json {
             try JSONOutput.print(Report(result, folder: folder))
         } else {
