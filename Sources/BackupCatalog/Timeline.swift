@@ -139,6 +139,15 @@ package struct Timeline: Sendable {
         return orphans.first { $0.name.maxTXID > last }
     }
 
+    /// Takes in a level that was stored since the listing.
+    package mutating func add(level: StoredSegment) {
+        let end = level.name.maxTXID
+        guard let index = runs.lastIndex(where: { $0.first < end && end <= $0.last }) else {
+            return
+        }
+        runs[index].levels.append(level)
+    }
+
     /// The last run that holds the state at `txid`.
     package func run(holding txid: TXID) -> Run? { runs.last { $0.contains(txid) } }
 }

@@ -11,7 +11,9 @@ package enum MaintenanceLimits {
     /// Keys deleted by one request.
     static let keysPerDelete = 500
     /// A level built without an agent holds its pages in memory; larger windows are left alone.
-    package static let offlineLevelBytes = 256 << 20
+    package static let offlineLevelBytes = 64 << 20
+    /// A level that would spare a restore less than this, in bytes, is not built.
+    package static let levelSkipsBytes: UInt64 = 64 << 10
     /// How far this machine's clock and the store's may differ, in milliseconds.
     package static let clockDifference: Int64 = 180_000
 }

@@ -113,6 +113,39 @@ package struct Maintainer: Sendable {
         return packs
     }
 
+    /// Builds the levels that are due and worth their bytes, from what the store has.
+    ///
+    /// Fetches the log of each window, and what it needs of the snapshot before: an agent that
+    /// keeps `ChangedPages` does better.
+    @discardableResult
+    package func levelAll(_ policy: LevelPolicy = LevelPolicy()) async throws -> [StoredSegment] {
+        let lineage = try await catalog.lineage()
+        let now = try StoreTime.now(of: catalog.store, listing: lineage, local: clock())
+        let needs = RetentionPlan(lineage, layout: catalog.layout, rules: rules, now: now).needs
+        var levels: [StoredSegment] = []
+        for id in lineage.ids where needs[id] != nil {
+            guard var timeline = lineage[id] else { continue }
+            for plan in LevelPlan.plans(for: timeline, now: now, policy: policy) {
+                let builder = StoredLevelBuilder(
+                    catalog: catalog,
+                    timeline: timeline,
+                    writer: writer
+                )
+                let built = try await builder.build(
+                    level: plan.level,
+                    after: plan.start,
+                    through: plan.end,
+                    atMost: plan.skippedBytes / 2
+                )
+                guard let built else { continue }
+                // Higher levels are read from the lower ones that were just built.
+                timeline.add(level: built)
+                levels.append(built)
+            }
+        }
+        return levels
+    }
+
     /// Everything that is due: closing and deleting, then packs of what is left.
     package func run() async throws {
         try await carryOut(try await plan())

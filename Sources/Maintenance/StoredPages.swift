@@ -178,17 +178,21 @@ package struct StoredLevelBuilder: Sendable {
         return window?.end.txid == end ? window : nil
     }
 
-    /// Stores the level from `start` to `end`; nil when it cannot be proven or built.
+    /// Stores the level from `start` to `end`; nil when it cannot be proven or built, or would be
+    /// longer than `limit` bytes.
     @discardableResult
     package func build(
         level: UInt8,
         after start: TXID,
-        through end: TXID
+        through end: TXID,
+        atMost limit: UInt64 = .max
     ) async throws -> StoredSegment? {
         guard let window = try await changes(after: start, through: end), window.isProvable,
             let run = timeline.run(holding: end), let changes = window.changes,
             changes.count * timeline.generation.record.pageSize.bytes
-                <= MaintenanceLimits.offlineLevelBytes
+                <= MaintenanceLimits.offlineLevelBytes,
+            // A page takes its record at least, half of which no compression makes shorter.
+            UInt64(changes.count) * 16 <= limit, run.path(to: end)?.snapshot != nil
         else { return nil }
         var wanted: Set<UInt32> = []
         for case .stored(let page, _) in changes { wanted.insert(page.rawValue) }
@@ -199,10 +203,22 @@ package struct StoredLevelBuilder: Sendable {
             pageSize: timeline.generation.record.pageSize,
             store: catalog.store
         )
-        return try await LevelBuilder(
+        let builder = LevelBuilder(
             catalog: catalog,
             generation: timeline.generation,
             writer: writer
-        ).store(level: level, window, pages: pages)
+        )
+        var object = try builder.object(level: level, window, pages: pages)
+        var bytes: [UInt8] = []
+        while let chunk = try await object.body.next() {
+            bytes += chunk
+            if UInt64(bytes.count) > limit { return nil }
+        }
+        let folder = catalog.layout.folder(of: timeline.generation.id)
+        guard let name = SegmentName(path: String(object.key.path.dropFirst(folder.count))) else {
+            preconditionFailure("a level has a segment's name")
+        }
+        try await catalog.store.put(object.key, bytes: bytes)
+        return StoredSegment(name: name, key: object.key, size: UInt64(bytes.count))
     }
 }

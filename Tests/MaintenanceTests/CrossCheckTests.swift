@@ -27,13 +27,15 @@ import Testing
                 milliseconds: history.now.milliseconds + Int64(minutes) * RandomHistory.minute
             )
             history.store.now = now
-            try await Maintainer(
+            let maintainer = Maintainer(
                 catalog: history.catalog,
                 rules: RandomHistory.rules,
                 writer: WriterTag(7),
                 host: "m",
                 clock: { now }
-            ).run()
+            )
+            try await maintainer.run()
+            try await maintainer.levelAll()
         }
         let end = history.now.milliseconds + 90 * RandomHistory.minute
         return (history.store, history.required(at: Timestamp(milliseconds: end)))

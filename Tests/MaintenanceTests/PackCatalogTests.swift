@@ -208,4 +208,25 @@ import Testing
         // Nothing was fetched but the pack itself, to check it.
         #expect(agent.store.bytesRead - before < stored.size + 5000 && cache.byteCount == 0)
     }
+
+    @Test func `levels are built from the store where they halve a restore`() async throws {
+        let agent = try await agent(MemoryStore(), segments: 240)
+        agent.store.clockOffset = 0
+        let now = Timestamp(milliseconds: time.milliseconds + 3 * 86_400_000)
+        let maintainer = Maintainer(
+            catalog: Catalog(store: agent.store),
+            rules: RetentionRules(),
+            writer: WriterTag(7),
+            host: "m",
+            clock: { now }
+        )
+        let whole = try #require(try await timeline(agent).current?.path(to: agent.txid))
+        let levels = try await maintainer.levelAll()
+        #expect(!levels.isEmpty && levels.allSatisfy { $0.name.kind == .level })
+        #expect(try await maintainer.levelAll().isEmpty)
+        let path = try #require(try await timeline(agent).current?.path(to: agent.txid))
+        #expect(path.byteCount < whole.byteCount / 2 && path.steps.count < 240 / 2)
+        for level in levels { try SegmentVerifier.verify(agent.store.objects[level.key] ?? []) }
+        #expect(try await restores(agent))
+    }
 }

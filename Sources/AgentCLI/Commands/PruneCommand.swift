@@ -41,6 +41,12 @@ struct PruneCommand: AsyncParsableCommand {
     @Flag(name: .both("pack"), help: "With -yes: first merge small log segments into packs.")
     var pack = false
 
+    @Flag(
+        name: .both("levels"),
+        help: "With -yes: also build levels, which make restores shorter, from what is stored."
+    )
+    var levels = false
+
     @Flag(name: .both("json"), help: "Print JSON.")
     var json = false
 
@@ -62,6 +68,7 @@ struct PruneCommand: AsyncParsableCommand {
         var bytes: UInt64
         var closedGenerations: [String]
         var packs: [String]
+        var levels: [String]
         var notes: [Note]
     }
 
@@ -88,10 +95,14 @@ struct PruneCommand: AsyncParsableCommand {
         }
         let plan = try await maintainer.plan()
         if yes || delete { try await maintainer.carryOut(plan) }
-        try report(plan, packs)
+        var built: [String] = []
+        if (yes || delete) && levels {
+            built = try await maintainer.levelAll().map(\.key.path)
+        }
+        try report(plan, packs: packs, levels: built)
     }
 
-    private func report(_ plan: RetentionPlan, _ packs: [String]) throws {
+    private func report(_ plan: RetentionPlan, packs: [String], levels: [String]) throws {
         let deletions = plan.deletions
         let bytes = deletions.reduce(UInt64(0)) { $0 + $1.size }
         if json {
@@ -104,11 +115,13 @@ struct PruneCommand: AsyncParsableCommand {
                     bytes: bytes,
                     closedGenerations: plan.closures.map(\.text),
                     packs: packs,
+                    levels: levels,
                     notes: plan.notes.map { Note(object: $0.object, message: $0.message) }
                 )
             )
         }
         for note in plan.notes { StandardError.write("\(note.object): \(note.message)\n") }
+        for key in packs + levels { StandardError.write("made \(key)\n") }
         for deletion in deletions { print("\(deletion.key)  \(deletion.reason.rawValue)") }
         for id in plan.closures {
             let what = yes || delete ? "closed" : "would be closed"
