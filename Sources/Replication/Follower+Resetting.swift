@@ -122,11 +122,18 @@ extension Follower {
         return quietBackOff.next.map { max($0, time) } ?? time
     }
 
+    /// Whether the WAL has grown too large. Room that was made already waits for the next writer,
+    /// which starts the WAL over.
+    var wantsRoom: Bool {
+        snapshot == nil && mayCheckpoint && position.frame >= resetThreshold
+            && leapedAt != pins.rules.copied
+    }
+
     /// Lets the WAL be reset when it has grown.
     func makeRoom() throws {
         guard snapshot == nil, mayCheckpoint else { return }
         let now = MonotonicTime.now
-        if position.frame >= resetThreshold, resetBackOff.isReady(now) {
+        if wantsRoom, resetBackOff.isReady(now) {
             if try resetUnderWriteLock() {
                 resetBackOff.succeeded()
                 resetFailures = 0
@@ -171,39 +178,51 @@ extension Follower {
     }
 
     /// §4.3: makes room under a short BEGIN IMMEDIATE; the next writer resets the WAL. Nothing is
-    /// waited for inside the lock.
+    /// waited for inside the lock, and what has to be done inside is kept short: the bulk is
+    /// copied, made safe and checkpointed before, again and again until the lock is to be had.
     private func resetUnderWriteLock() throws -> Bool {
-        try catchUpSafely()
-        _ = try advancePin()
-        _ = try passive()
-        // The bulk without the lock; what came meanwhile is the tail.
-        try catchUpSafely()
-        _ = try advancePin()
-        _ = try passive()
-        guard let header = index.header(), header.salts == position.salts,
-            header.mxFrame - min(lastBackfill, header.mxFrame) <= 1000 << min(resetFailures, 6)
-        else { return false }
+        let deadline = MonotonicTime.now + Self.roomTime << Int64(min(resetFailures, 4))
+        let tailMax = Self.tailMax << FrameIndex(min(resetFailures, 6))
+        repeat {
+            try followPin()
+            _ = try passive()
+            guard let header = index.header(), header.salts == position.salts else { return false }
+            guard header.mxFrame - min(lastBackfill, header.mxFrame) <= tailMax else { continue }
+            if try underWriteLock({ try makeRoomUnderLock() }) { return true }
+        } while MonotonicTime.now < deadline
+        return false
+    }
+
+    /// How long the first attempt may take; later ones take twice as long each.
+    private static let roomTime = 50 * Nanoseconds.millisecond
+    /// How long the lock is tried for before what came meanwhile is copied.
+    private static let lockTime = 2 * Nanoseconds.millisecond
+    /// Frames that the first attempt leaves to be copied and checkpointed inside the lock.
+    private static let tailMax: FrameIndex = 500
+
+    /// Runs `body` under the write lock, if it is to be had within `lockTime`. Nothing is written.
+    func underWriteLock(_ body: () throws -> Bool) throws -> Bool {
         let locker =
             try self.locker ?? Connection(path: configuration.databasePath, role: .writeLocker)
         self.locker = locker
-        guard
-            try locker.beginImmediate(
-                within: Int64(20 << min(resetFailures, 3)) * Nanoseconds.millisecond
-            )
-        else { return false }
-        let began = MonotonicTime.now
-        var isRoomMade = false
+        guard try locker.beginImmediate(within: Self.lockTime) else { return false }
+        let result: Bool
         do {
-            try catchUpSafely()
-            if try advancePin(), try passive(), lastBackfill == position.frame, try advancePin() {
-                isRoomMade = true
-                leapedAt = pins.rules.copied
-            }
+            result = try body()
         } catch {
             try? locker.rollback()
             throw error
         }
         try locker.rollback()
+        return result
+    }
+
+    private func makeRoomUnderLock() throws -> Bool {
+        let began = MonotonicTime.now
+        try catchUpSafely()
+        let isRoomMade =
+            try advancePin() && passive() && lastBackfill == position.frame && advancePin()
+        if isRoomMade { leapedAt = pins.rules.copied }
         let held = MonotonicTime.now - began
         statistics.writeLockHeldMax = max(statistics.writeLockHeldMax, held)
         statistics.forcedResets += isRoomMade ? 1 : 0
@@ -217,6 +236,15 @@ extension Follower {
             ]
         )
         return isRoomMade
+    }
+
+    /// Moves the pin forward although commits keep coming: the newer one first, then everything up
+    /// to it is copied and made safe, then the older one goes (§4.1).
+    private func followPin() throws {
+        try handshake()
+        if !pins.isNewerHeld { _ = try pins.takeNewer(index) }
+        try catchUpSafely()
+        _ = try pins.dropOlderIfPermitted()
     }
 
     /// Copies everything that is committed and makes it safe in the spool.

@@ -76,7 +76,7 @@ final class Follower {
     var nextLockProbe: MonotonicTime?
     var nextLeap: MonotonicTime?
     var resetFailures = 0
-    var resetBackOff = BackOff()
+    var resetBackOff = BackOff(most: 200 * Nanoseconds.millisecond)
     /// A snapshot that is wanted could not begin.
     var snapshotBackOff = BackOff(first: 50 * Nanoseconds.millisecond)
     /// The local disk did not take a spooled segment.
@@ -189,7 +189,7 @@ final class Follower {
         if invariants.isSuspicious { consider(nextInvariantLook) }
         if let urgentSince { consider(urgentSince + configuration.urgentStoreTime) }
         if let time = quietTime { consider(time) }
-        if mayCheckpoint, position.frame >= resetThreshold { consider(resetBackOff.next) }
+        if wantsRoom { consider(resetBackOff.next) }
         if mayCheckpoint, pins.rules.isHandshakeDue { consider(now + Nanoseconds.millisecond) }
         return max(deadline, now)
     }

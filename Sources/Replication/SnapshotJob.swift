@@ -140,11 +140,12 @@ extension Follower {
         guard let reason = snapshotQueue.wantedSnapshot, snapshot == nil, hasBase, !isFinishing,
             snapshotBackOff.isReady(now)
         else { return }
-        try catchUpSafely()
-        guard let digest = copier.digest, try advancePin(),
-            pins.rules.older.point == pins.rules.copied, let info = index.checkpointInfo(),
-            pins.rules.isFileReadable(asOf: position.frame, info)
-        else { return snapshotBackOff.failed(now) }
+        // Commits that keep coming are held up for a moment when it does not work without.
+        let isThere =
+            snapshotBackOff.next == nil
+            ? try standWhereEverythingIsCopied()
+            : try underWriteLock { try standWhereEverythingIsCopied() }
+        guard isThere, let digest = copier.digest else { return snapshotBackOff.failed(now) }
         snapshotBackOff.succeeded()
         snapshotQueue.snapshotBegan()
         log(
@@ -164,6 +165,15 @@ extension Follower {
             ),
             digest: digest
         )
+    }
+
+    /// Moves the older pin to the last copied commit; false when more was committed meanwhile.
+    private func standWhereEverythingIsCopied() throws -> Bool {
+        try catchUpSafely()
+        guard try advancePin(), pins.rules.older.point == pins.rules.copied,
+            let info = index.checkpointInfo()
+        else { return false }
+        return pins.rules.isFileReadable(asOf: position.frame, info)
     }
 
     func produceSnapshot() throws { try snapshot?.produce(wal: wal) }

@@ -38,14 +38,16 @@ package struct StoreTip: Sendable {
                 [("generation", "\(newest.id)"), ("host", newest.record.host)]
             )
         }
+        var isNewestUsable = true
         for generation in own + others {
-            if let resume = try await end(of: generation, in: catalog, log: log) {
-                return StoreTip(
-                    generation: generation,
-                    isOwn: generation.record.owner == owner,
-                    resume: resume
-                )
+            let end = try await end(of: generation, in: catalog, log: log)
+            if let resume = end.resume {
+                // Behind a newer generation that cannot be gone on from, this one would not be the
+                // newest any more: a child will be.
+                let isOwn = generation.record.owner == owner && isNewestUsable
+                return StoreTip(generation: generation, isOwn: isOwn, resume: resume)
             }
+            if end.isBroken { isNewestUsable = false }
         }
         return nil
     }
@@ -64,10 +66,10 @@ package struct StoreTip: Sendable {
         of generation: Generation,
         in catalog: Catalog,
         log: ReplicationLog
-    ) async throws -> ResumePoint? {
+    ) async throws -> (resume: ResumePoint?, isBroken: Bool) {
         let found: Tip?
         do {
-            if try await isClosed(generation, in: catalog) { return nil }
+            if try await isClosed(generation, in: catalog) { return (nil, false) }
             found = try await catalog.tip(of: generation)
         } catch let error as CatalogError {
             log(
@@ -75,7 +77,7 @@ package struct StoreTip: Sendable {
                 "a generation cannot be continued",
                 [("generation", "\(generation.id)"), ("error", "\(error)")]
             )
-            return nil
+            return (nil, true)
         }
         guard let found, found.isBaseConfirmed else {
             log(
@@ -83,9 +85,9 @@ package struct StoreTip: Sendable {
                 "a generation has no base and is passed over",
                 [("generation", "\(generation.id)")]
             )
-            return nil
+            return (nil, false)
         }
-        return ResumePoint(
+        let resume = ResumePoint(
             txid: found.lastTXID,
             time: found.footer.lastTime,
             position: found.position,
@@ -94,5 +96,6 @@ package struct StoreTip: Sendable {
             pageSize: found.pageSize,
             link: found.link
         )
+        return (resume, false)
     }
 }
