@@ -27,6 +27,9 @@ package struct RetentionPlan: Sendable {
     /// What was there then is known to every restore that is still running.
     private let settled: Timestamp
 
+    /// Whether the store holds no backup at all: the URL may be wrong.
+    package var foundNothing: Bool { lineage.ids.isEmpty && lineage.damaged.isEmpty }
+
     /// Every object to delete.
     package var deletions: [Deletion] { batches.flatMap { $0 } }
 

@@ -94,6 +94,9 @@ struct PruneCommand: AsyncParsableCommand {
             packs = try await maintainer.packAll().map(\.key.path)
         }
         let plan = try await maintainer.plan()
+        guard !plan.foundNothing else {
+            throw CatalogError(.nothingFound, object: url, "there is no backup here; check the URL")
+        }
         if yes || delete { try await maintainer.carryOut(plan) }
         var built: [String] = []
         if (yes || delete) && levels {
