@@ -81,6 +81,7 @@ enum ErrorReport {
             case .notConfirmed: 7
             case .notPossible: 1
             }
+        case let error as SystemError where [ENOSPC, EDQUOT].contains(error.number): 9
         case let error as SystemError: error.number == EACCES || error.number == EPERM ? 4 : 1
         case let error as SQLiteError: error.isAccessDenied ? 4 : error.isBusy ? 9 : 1
         default: nil

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -137,4 +138,9 @@ int64_t hw_copy_range(int from, int to, int64_t offset, int64_t length) {
     off_t in = offset;
     off_t out = offset;
     return copy_file_range(from, &in, to, &out, (size_t)length, 0);
+}
+
+void hw_keep_freed_memory(int mapped, int kept) {
+    mallopt(M_MMAP_THRESHOLD, mapped);
+    mallopt(M_TRIM_THRESHOLD, kept);
 }

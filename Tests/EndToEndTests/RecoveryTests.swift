@@ -15,6 +15,7 @@ import Testing
         "verify_live",
         "hostile_store",
         "two_databases",
+        "targets_outside",
         "target_in_use",
         "interrupted_restore",
         "restore_events",

@@ -289,11 +289,12 @@ def hostile_store(bed):
 
 @scenario
 def two_databases(bed):
-    """Two databases in one store: restore asks which one (exit 2), and -generation says."""
+    """Two databases in one store that have nothing in common: restore asks which one (exit 2), and
+    -generation says."""
     backed_up(bed)
     first = set(bed.generations())
     with bed.twin():
-        bed.prepare()
+        bed.prepare(page_size=8192)
         agent = bed.agent(database=bed.database).start().wait_attached()
         bed.writer("twin", commits=10).wait()
         agent.stop()
@@ -306,6 +307,31 @@ def two_databases(bed):
         for generation in both:
             bed.highwater.restore(bed.url, f"{output}.{generation}", generation=generation)
         assert first < both
+
+
+@scenario
+def targets_outside(bed):
+    """restore: before the window, in the future, beyond the end, inside a hole: exit 6 with the
+    window; a time without a zone: exit 2."""
+    txids = backed_up(bed, count=80, rate=30)
+    output = os.path.join(bed.scratch, "out.db")
+    window = f"{txids[0]:016x} to {txids[-1]:016x}"
+    for option, value in (
+        ("-timestamp", "2001-01-01T00:00:00Z"), ("-timestamp", "2999-01-01T00:00:00+02:00"),
+        ("-timestamp", "52w"), ("-txid", f"{txids[-1] + 1:016x}"),
+        ("-before-txid", f"{txids[-1] + 2:016x}"),
+    ):
+        refused(bed, ["restore", "-o", output, option, value, bed.url], OUTSIDE, window)
+    refused(
+        bed, ["restore", "-o", output, "-timestamp", "2026-11-25T12:00:00", bed.url], 2, "zone",
+    )
+    refused(bed, ["restore", "-o", output, "-before-txid", "0x0", bed.url], OUTSIDE)
+    logs = segments(bed, ".log")
+    if len(logs) >= 3:
+        first = os.path.basename(logs[1]).split("-")[0]
+        os.remove(logs[1])
+        refused(bed, ["restore", "-o", output, "-txid", first, bed.url], OUTSIDE, "hole", first)
+    assert os.listdir(bed.scratch) == [], os.listdir(bed.scratch)
 
 
 @scenario

@@ -159,6 +159,30 @@ import Testing
         #expect(try RestoreBench.bytes(of: bench.output) == Array("precious".utf8))
     }
 
+    @Test func `a parent that is gone is named, and not needed by a child with a base`()
+        async throws
+    {
+        var history = SampleHistory(seed: 30)
+        try await history.beginGeneration()
+        try await history.snapshot()
+        try await history.log(commits: 3)
+        let parent = GenerationRecord.Parent(generation: history.generation, txid: history.txid)
+        try await history.beginGeneration(parent: parent)
+        try await history.log(commits: 2)
+        let early = history.txid
+        try await history.snapshot()
+        try await history.log(commits: 2)
+        for key in history.store.objects.keys where key.path.contains(parent.generation.text) {
+            history.store.objects[key] = nil
+        }
+        let bench = RestoreBench(history.store)
+        #expect(try await bench.restore(.latest) == history.file(at: history.txid))
+        let error = await #expect(throws: CatalogError.self) {
+            try await bench.plan(.txid(early.previous))
+        }
+        #expect(error?.object == parent.generation.text)
+    }
+
     @Test func `parents in a circle are refused`() async throws {
         var history = SampleHistory(seed: 29)
         try await history.beginGeneration()

@@ -58,6 +58,7 @@ struct ResourceOptions: ParsableArguments {
     /// Decoding fills the cores, and more threads than that only wait for each other; requests in
     /// flight hold none.
     func executor() -> ThreadExecutor {
+        Memory.keepFreed()
         let cores = max(1, min(parallelism, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         return ThreadExecutor(threads: cores + 3)
     }

@@ -57,4 +57,7 @@ int hw_clone_file(int from, int to);
 /// copy_file_range(2) at an offset that is the same in both files.
 int64_t hw_copy_range(int from, int to, int64_t offset, int64_t length);
 
+/// mallopt(3): blocks up to `mapped` bytes come from the heap, which keeps `kept` free bytes.
+void hw_keep_freed_memory(int mapped, int kept);
+
 #endif
