@@ -74,10 +74,14 @@ let package = Package(
         // The edges: kernel, SQLite, stores.
         module("Platform", ["CLinux", "Bytes"]),
         module("SQLiteAccess", ["CSQLite", "Bytes", "Platform", "WALFormat"], hot: true),
-        module("Digests", ["COpenSSL"]),
-        module("HTTPTransport", ["CCurl", "Platform"]),
+        module("Digests", ["COpenSSL"], hot: true),
+        module("HTTPTransport", ["CCurl", "Platform"], hot: true),
         module("ObjectStorage", ["Bytes", "Platform"]),
-        module("S3", ["CExpat", "Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform"]),
+        module(
+            "S3",
+            ["CExpat", "Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform"],
+            hot: true
+        ),
         module("Hazards", ["Bytes", "Platform", "SQLiteAccess", "WALFormat"]),
         module("StoreCheck", ["ObjectStorage", "Platform", "S3"]),
 

@@ -9,7 +9,17 @@ package enum Hex {
 
     /// Two digits for each byte.
     package static func string(_ bytes: some Sequence<UInt8>) -> String {
-        bytes.reduce(into: "") { $0 += string(UInt64($1), digits: 2) }
+        var text: [UInt8] = []
+        text.reserveCapacity(bytes.underestimatedCount * 2)
+        for byte in bytes {
+            text.append(digit(byte >> 4))
+            text.append(digit(byte & 15))
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? value + UInt8(ascii: "0") : value - 10 + UInt8(ascii: "a")
     }
 
     /// The number in exactly `digits` hexadecimal digits (at most 16), or nil.

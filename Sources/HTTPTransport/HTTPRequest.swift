@@ -77,7 +77,7 @@ package struct HTTPOptions: Sendable, Hashable {
     /// See `lowSpeedBytes`.
     package var lowSpeedSeconds = 30
     /// Milliseconds from the end of the request to the first byte of the answer; 0: no limit.
-    package var firstByteMilliseconds = 60_000
+    package var firstByteMilliseconds = 30_000
     /// Milliseconds for everything; 0: no limit. Not for bodies of unknown length.
     package var totalMilliseconds = 0
     /// Whether the server's certificate is checked.

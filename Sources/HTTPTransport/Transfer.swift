@@ -84,6 +84,8 @@ final class Transfer {
         // A transfer that ends while its host's name is looked up does not wait for that.
         set(CURLOPT_QUICK_EXIT, 1)
         set(CURLOPT_FAILONERROR, 0)
+        // A proxy's answer to CONNECT is not the answer.
+        set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         _ = hw_easy_set_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
         set(CURLOPT_CONNECTTIMEOUT_MS, options.connectMilliseconds)
         set(CURLOPT_LOW_SPEED_LIMIT, options.lowSpeedBytes)

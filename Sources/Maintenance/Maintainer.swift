@@ -60,6 +60,23 @@ package struct Maintainer: Sendable {
         for batch in plan.batches {
             try await catalog.store.delete(batch.compactMap { ObjectKey($0.key) })
         }
+        try await removeStaleUploads()
+    }
+
+    /// Removes the parts of our uploads that were begun more than a day ago and never ended. Stores
+    /// that do not offer it, or allow it to others only, have rules of their own for that.
+    private func removeStaleUploads() async throws {
+        let now = clock().milliseconds + (catalog.store.clockOffset ?? 0)
+        do {
+            _ = try await catalog.store.removeStaleUploads(
+                prefix: catalog.layout.root,
+                before: Timestamp(milliseconds: now - Milliseconds.day)
+            )
+        } catch {
+            guard [.unsupported, .accessDenied, .invalid, .damaged].contains(error.code) else {
+                throw error
+            }
+        }
     }
 
     /// Stores the claim after which nobody goes on writing the generation; nothing when somebody

@@ -70,9 +70,12 @@ package protocol ObjectStore: Sendable {
     /// and then writes. May make a few requests the first time.
     func honoursIfAbsent() async throws(StoreError) -> Bool
 
-    /// Removes what uploads that began before `time` and never ended have left behind; how many
-    /// there were.
-    func removeStaleUploads(before time: Timestamp) async throws(StoreError) -> Int
+    /// Removes what uploads of keys that begin with `prefix`, which began before `time` and never
+    /// ended, have left behind; how many there were.
+    func removeStaleUploads(
+        prefix: String,
+        before time: Timestamp
+    ) async throws(StoreError) -> Int
 
     /// The store's clock minus this machine's in milliseconds, by the last answer that told it;
     /// nil when none did. Makes no request.
@@ -93,7 +96,10 @@ extension ObjectStore {
     package func honoursIfAbsent() async throws(StoreError) -> Bool { true }
 
     /// For stores whose uploads leave nothing behind.
-    package func removeStaleUploads(before time: Timestamp) async throws(StoreError) -> Int { 0 }
+    package func removeStaleUploads(
+        prefix: String,
+        before time: Timestamp
+    ) async throws(StoreError) -> Int { 0 }
 
     /// For stores on this machine.
     package var clockOffset: Int64? { nil }

@@ -93,19 +93,22 @@ package final class CredentialCache: Sendable {
         }
     }
 
-    /// Loads new credentials after the store refused the current ones as `code`; false when there
-    /// are no others to be had.
-    func replace(after code: String) async -> Bool {
-        let old = state.withLock { state in
-            let old = state.current
+    /// Loads new credentials after the store refused `old`, unless somebody has done so already;
+    /// false when there are no others to be had.
+    func replace(_ old: Credentials) async -> Bool {
+        state.withLock { state in
+            guard state.current.map({ Self.areSame($0, old) }) ?? false else { return }
             state.current = nil
             state.failure = nil
             state.notBefore = Timestamp(milliseconds: 0)
-            return old
         }
         guard let new = try? await current() else { return false }
-        return new.accessKeyID != old?.accessKeyID || new.sessionToken != old?.sessionToken
-            || new.secretAccessKey != old?.secretAccessKey
+        return !Self.areSame(new, old)
+    }
+
+    private static func areSame(_ a: Credentials, _ b: Credentials) -> Bool {
+        a.accessKeyID == b.accessKeyID && a.secretAccessKey == b.secretAccessKey
+            && a.sessionToken == b.sessionToken
     }
 
     private func remaining(_ credentials: Credentials, _ now: Timestamp) -> Int64 {

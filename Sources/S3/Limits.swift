@@ -17,6 +17,9 @@ package enum Limits {
     /// Bytes of a part of a multipart upload, when nothing else was asked for. A body that is not
     /// longer is sent by one request.
     package static let partBytes = 8 << 20
+    /// A body that is known not to be longer is sent by one request, too: it is in memory or in a
+    /// local file, and parts would cost four requests more.
+    package static let wholeBodyBytes = 32 << 20
     /// The least that S3 takes for a part that is not the last.
     package static let partBytesMin = 5 << 20
     /// The most bytes that the parts of uploads of unknown length grow to.
@@ -26,8 +29,8 @@ package enum Limits {
     /// Parts of an upload.
     package static let parts = 10_000
     /// Bytes of parts that are in memory at once, per upload.
-    package static let uploadBufferBytes = 24 << 20
-    /// Requests under way at once, per store.
+    package static let uploadBufferBytes = 16 << 20
+    /// Requests under way at once, per endpoint.
     package static let concurrentRequests = 16
     /// Seconds between the store's clock and ours that are worth a warning.
     package static let clockWarningSeconds: Int64 = 60

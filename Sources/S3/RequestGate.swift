@@ -2,7 +2,7 @@ import Synchronization
 
 /// Bounds how many requests are under way. When the store asks for less the bound is halved; it
 /// grows back by one with every ten successes.
-final class RequestGate: Sendable {
+package final class RequestGate: Sendable {
     private struct Waiter {
         let id: UInt64
         let continuation: CheckedContinuation<Bool, Never>
@@ -20,16 +20,17 @@ final class RequestGate: Sendable {
     private let limitMax: Int
     private let state: Mutex<State>
 
-    init(limit: Int) {
+    /// A gate that lets `limit` through at once.
+    package init(limit: Int) {
         limitMax = max(1, limit)
         state = Mutex(State(limit: max(1, limit)))
     }
 
     /// How many requests may be under way now.
-    var limit: Int { state.withLock { $0.limit } }
+    package var limit: Int { state.withLock { $0.limit } }
 
     /// Waits for a place; false when the task was cancelled meanwhile, and then there is none.
-    func enter() async -> Bool {
+    package func enter() async -> Bool {
         let id = state.withLock { state in
             state.lastID += 1
             return state.lastID
@@ -61,7 +62,7 @@ final class RequestGate: Sendable {
     }
 
     /// Gives the place back. `throttled`: the store asked for less; nil: it said nothing of that.
-    func leave(throttled: Bool?) {
+    package func leave(throttled: Bool?) {
         let admitted = state.withLock { state -> [Waiter] in
             state.active -= 1
             if throttled == true {

@@ -97,7 +97,9 @@ extension S3Client {
         guard case .answer(let answer) = failure.cause else { return false }
         switch remedy {
         case .clock: return corrected(by: answer)
-        case .credentials: return await credentials.replace(after: answer.code)
+        case .credentials:
+            guard let refused = course.signedBy else { return false }
+            return await credentials.replace(refused)
         case .region: return moved(by: answer)
         case .none, .again, .later: return false
         }

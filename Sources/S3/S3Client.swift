@@ -40,6 +40,7 @@ package final class S3Client: Sendable {
         budget: RetryBudget = .shared,
         counters: RequestCounters = .shared,
         clock: ClientClock = .system,
+        gate: RequestGate? = nil,
         log: @escaping StoreLog = { _, _, _ in }
     ) {
         self.configuration = configuration
@@ -50,7 +51,7 @@ package final class S3Client: Sendable {
         self.counters = counters
         self.clock = clock
         self.log = log
-        gate = RequestGate(limit: configuration.requestConcurrency)
+        self.gate = gate ?? RequestGate(limit: Limits.concurrentRequests)
         state = Mutex(State(signer: Signer(region: configuration.firstRegion)))
     }
 
@@ -97,6 +98,7 @@ package final class S3Client: Sendable {
         /// Remedies that are tried only once.
         var tried: Set<Remedy> = []
         var signedAt = Timestamp(milliseconds: 0)
+        var signedBy: Credentials?
     }
 
     // MARK: - One attempt
@@ -110,6 +112,7 @@ package final class S3Client: Sendable {
         let started = clock.monotonic()
         let prepared = prepare(request, signingCredentials)
         course.signedAt = prepared.signedAt
+        course.signedBy = signingCredentials
         var received = 0
         defer {
             let elapsed = (clock.monotonic() - started) / Nanoseconds.millisecond

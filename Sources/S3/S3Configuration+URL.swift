@@ -73,6 +73,7 @@ extension S3Configuration {
         case "signpayload": leavesBodiesUnsigned = !(try reader.flag(option))
         case "requirecontentmd5": sendsMD5 = try reader.flag(option)
         case "header": headers.append(try reader.header(option))
+        case "expectcontinue": http.asksBeforeLargeBodies = try reader.flag(option)
         case "putheader": storingExtras.append(try reader.header(option))
         case "sse": reader.encryption = option.value
         case "ssekmskeyid": reader.managedKey = option.value
@@ -118,6 +119,9 @@ extension S3Configuration {
         if case .customerKey = encryption, endpoint?.isSecure == false, endpoint?.isLoopback != true
         {
             throw reader.invalid("sse-customer-key needs https: the key goes with every request")
+        }
+        guard !bucket.hasPrefix("arn:") else {
+            throw reader.invalid("write the access point's alias instead of its ARN")
         }
         let name = bucket.utf8
         guard (1...255).contains(name.count),

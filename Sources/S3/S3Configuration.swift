@@ -54,8 +54,6 @@ package struct S3Configuration: Sendable {
     package var partBytes: Int?
     /// Parts under way at once.
     package var uploadConcurrency = 3
-    /// Requests under way at once.
-    package var requestConcurrency = Limits.concurrentRequests
     /// The profile in the shared configuration files.
     package var profile: String?
     /// How to connect and how long to wait.

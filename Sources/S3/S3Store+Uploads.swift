@@ -4,9 +4,13 @@ package import ObjectStorage
 
 extension S3Store {
     /// As the protocol says: lists uploads under the prefix, and aborts the old ones.
-    package func removeStaleUploads(before time: Timestamp) async throws(StoreError) -> Int {
+    package func removeStaleUploads(
+        prefix: String,
+        before time: Timestamp
+    ) async throws(StoreError) -> Int {
         var removed = 0
-        for upload in try await unfinishedUploads() where upload.began < time {
+        let full = configuration.keyPrefix + prefix
+        for upload in try await unfinishedUploads(full) where upload.began < time {
             var request = S3Request(.abortUpload, .delete, key: upload.key)
             request.query = [(name: "uploadId", value: upload.id)]
             do {
@@ -28,13 +32,13 @@ extension S3Store {
         let began: Timestamp
     }
 
-    private func unfinishedUploads() async throws(StoreError) -> [Upload] {
+    private func unfinishedUploads(_ prefix: String) async throws(StoreError) -> [Upload] {
         var found: [Upload] = []
         var marker: (key: String, id: String)?
         while true {
             var request = S3Request(.listUploads, .get)
             request.query = [
-                (name: "uploads", value: ""), (name: "prefix", value: configuration.keyPrefix),
+                (name: "uploads", value: ""), (name: "prefix", value: prefix),
             ]
             if let marker {
                 request.query.append((name: "key-marker", value: marker.key))
@@ -45,12 +49,12 @@ extension S3Store {
             do {
                 root = try XMLElement.parse(response.body)
             } catch {
-                throw damaged(.list, configuration.keyPrefix, "the list of uploads is \(error)")
+                throw damaged(.list, prefix, "the list of uploads is \(error)")
             }
             for entry in root.all("Upload") {
                 guard let key = entry.text("Key"), let id = entry.text("UploadId"),
                     let began = entry.text("Initiated").flatMap({ Timestamp(rfc3339: $0) }),
-                    key.utf8.starts(with: configuration.keyPrefix.utf8)
+                    key.utf8.starts(with: prefix.utf8)
                 else { continue }
                 found.append(Upload(key: key, id: id, began: began))
             }
@@ -59,7 +63,7 @@ extension S3Store {
                 key: root.text("NextKeyMarker") ?? "", id: root.text("NextUploadIdMarker") ?? ""
             )
             guard !next.key.isEmpty, marker.map({ $0 != next }) ?? true else {
-                throw damaged(.list, configuration.keyPrefix, "the list of uploads has no end")
+                throw damaged(.list, prefix, "the list of uploads has no end")
             }
             marker = next
         }

@@ -127,14 +127,40 @@ package final class Signer: Sendable {
     static func canonicalHeaders(
         _ headers: [(name: String, value: String)]
     ) -> [(name: String, value: String)] {
-        var values: [String: [String]] = [:]
-        for header in headers {
-            let words = header.value.split { $0 == " " || $0 == "\t" || $0.isNewline }
-            values[header.name.lowercased(), default: []].append(words.joined(separator: " "))
+        let plain = headers.enumerated().map { index, header in
+            (name: header.name.lowercased(), value: collapsed(header.value), index: index)
         }
-        return values.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map {
-            (name: $0.key, value: $0.value.joined(separator: ","))
+        let sorted = plain.sorted { a, b in
+            a.name == b.name
+                ? a.index < b.index : a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
         }
+        var result: [(name: String, value: String)] = []
+        for header in sorted {
+            if let last = result.last, last.name == header.name {
+                result[result.count - 1].value += "," + header.value
+            } else {
+                result.append((name: header.name, value: header.value))
+            }
+        }
+        return result
+    }
+
+    /// The text without blanks at its ends, and with one blank for each run of them.
+    private static func collapsed(_ text: String) -> String {
+        func isBlank(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count)
+        var isPending = false
+        for byte in text.utf8 {
+            if isBlank(byte) {
+                isPending = !bytes.isEmpty
+            } else {
+                if isPending { bytes.append(32) }
+                isPending = false
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private func derivedKey(_ secret: String, day: String) -> [UInt8] {

@@ -12,6 +12,9 @@ package struct UploadPlan: Sendable, Hashable {
         if let chosen = configuration.partBytes {
             base = chosen
             isGrowing = false
+        } else if let byteCount, byteCount <= Limits.wholeBodyBytes {
+            base = Limits.wholeBodyBytes
+            isGrowing = false
         } else if let byteCount {
             let needed = Int(min(byteCount, 1 << 62)) / partsMax + 1
             let rounded = ((needed + (1 << 20) - 1) >> 20) << 20

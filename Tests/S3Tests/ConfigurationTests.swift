@@ -90,6 +90,13 @@ import Testing
         #expect(error?.description.contains(hint) == true, "\(error?.description ?? "")")
     }
 
+    @Test func `an access point has an alias`() {
+        let error = #expect(throws: StoreError.self) {
+            try configuration("s3://arn:aws:s3:eu-west-1:1:accesspoint/name")
+        }
+        #expect(error?.description.contains("alias") == true)
+    }
+
     @Test func `secrets in a URL are not shown`() throws {
         let text = "s3://bkt/p?endpoint=http://h&sse-customer-key=U0VDUkVU&x-secret-access-key=K"
         let url = try StoreURL.parse(text)

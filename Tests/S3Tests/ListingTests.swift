@@ -94,7 +94,7 @@ import Testing
         let error = await #expect(throws: StoreError.self) {
             try await Subject(script).store.list(prefix: "")
         }
-        #expect(error?.code == .damaged)
+        #expect(error?.code == .unreachable)
     }
 }
 

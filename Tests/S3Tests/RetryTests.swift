@@ -122,6 +122,36 @@ import Testing
         }
     }
 
+    @Test func `a store that throttles is asked by fewer at once, and by more again later`()
+        async throws
+    {
+        let gate = RequestGate(limit: 16)
+        for expected in [8, 4, 2, 1, 1] {
+            #expect(await gate.enter())
+            gate.leave(throttled: true)
+            #expect(gate.limit == expected)
+        }
+        for _ in 0..<20 {
+            #expect(await gate.enter())
+            gate.leave(throttled: false)
+        }
+        #expect(gate.limit == 3)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `who waits at the gate can give up, and the others go on`() async throws {
+        let gate = RequestGate(limit: 1)
+        #expect(await gate.enter())
+        let impatient = Task { await gate.enter() }
+        let patient = Task { await gate.enter() }
+        impatient.cancel()
+        #expect(await impatient.value == false)
+        gate.leave(throttled: nil)
+        #expect(await patient.value)
+        gate.leave(throttled: nil)
+        #expect(await gate.enter())
+    }
+
     @Test func `one budget for all stops a storm`() async throws {
         let subject = try Subject(Script(then: Script.error(500, "InternalError")))
         for _ in 0..<10 {

@@ -108,6 +108,13 @@ import Testing
         #expect(request.header("content-md5") == Base64.encode(digest))
     }
 
+    @Test func `a segment whose length is known is one request up to 32 MiB`() async throws {
+        let script = Script([Script.answer(200)])
+        let bytes = [UInt8](repeating: 1, count: 32 << 20)
+        try await Subject(script).store.put(key, bytes: bytes)
+        #expect(script.requests.map(\.body.byteCount) == [32 << 20])
+    }
+
     @Test func `more goes in parts, and the object is confirmed`() async throws {
         let uploads = Uploads()
         let subject = try subject(uploads)
@@ -252,7 +259,7 @@ import Testing
             Script.error(404, "NoSuchUpload"),
         ])
         let limit = try #require(Timestamp(rfc3339: "2026-02-01T00:00:00Z"))
-        #expect(try await Subject(script).store.removeStaleUploads(before: limit) == 1)
+        #expect(try await Subject(script).store.removeStaleUploads(prefix: "", before: limit) == 1)
         let urls = script.requests.map(\.url)
         #expect(urls.count == 4)
         #expect(urls[1].contains("key-marker=pre%2Ffix%2Fa"))
