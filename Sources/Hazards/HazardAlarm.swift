@@ -21,7 +21,7 @@ package final class HazardAlarm: Sendable {
         }
     }
 
-    /// What was raised, worst first. One metric each: `highwater_hazard{code="…"}`.
+    /// What was raised, worst first.
     package var findings: [Finding] {
         state.withLock { $0.values.sorted { $0.code.rawValue < $1.code.rawValue } }.worstFirst
     }

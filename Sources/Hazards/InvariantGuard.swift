@@ -102,6 +102,12 @@ package struct InvariantGuard: Sendable {
         return alarm(violation, verdict: .fatal, how: "seen while the write lock was held")
     }
 
+    /// SQLite itself found damage when it was asked for the write lock.
+    package mutating func refused(_ reason: String) -> Decision {
+        guard let violation = suspicion?.violation else { return .quiet }
+        return alarm(violation, verdict: .fatal, how: "seen several times, and \(reason)")
+    }
+
     /// The write lock was not to be had.
     package mutating func couldNotVerify() -> Decision {
         guard let violation = suspicion?.violation else { return .quiet }

@@ -46,16 +46,21 @@ extension Follower {
     }
 
     private func verifyInvariants() throws -> InvariantGuard.Decision {
-        let locker =
-            try self.locker ?? Connection(path: configuration.databasePath, role: .writeLocker)
-        self.locker = locker
+        let locker: Connection
         do throws(SQLiteError) {
+            if let known = self.locker {
+                locker = known
+            } else {
+                locker = try Connection(path: configuration.databasePath, role: .writeLocker)
+                self.locker = locker
+            }
             guard try locker.beginImmediate(within: Self.verificationTime) else {
                 return invariants.couldNotVerify()
             }
         } catch {
-            // With a broken WAL-index SQLite may refuse to begin at all.
-            return invariants.couldNotVerify()
+            // With a broken WAL-index SQLite may find no database there any more.
+            guard error.isDamage else { return invariants.couldNotVerify() }
+            return invariants.refused("\(error)")
         }
         let sample: IndexSample
         do {

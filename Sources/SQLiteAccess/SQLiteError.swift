@@ -23,6 +23,8 @@ package struct SQLiteError: Error, Hashable, CustomStringConvertible {
     package var isBusy: Bool { primary == SQLITE_BUSY || primary == SQLITE_LOCKED }
     /// The file is not a database, or is encrypted (`SQLITE_NOTADB`).
     package var isNotADatabase: Bool { primary == SQLITE_NOTADB }
+    /// What SQLite reads makes no sense (`SQLITE_CORRUPT`, `SQLITE_NOTADB`).
+    package var isDamage: Bool { primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB }
     /// The file cannot be opened or written by this user.
     package var isAccessDenied: Bool {
         primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY || primary == SQLITE_PERM

@@ -117,6 +117,19 @@ import WALFormat
         #expect(finding.code == .walReset)
     }
 
+    @Test func `damage that SQLite itself finds needs no write lock`() {
+        var monitor = InvariantGuard(database: "app.db")
+        #expect(monitor.refused("SQLite 26") == .quiet)
+        let bad = sample { $0.lastFrame = nil }
+        for _ in 0..<3 { _ = monitor.poll(bad) }
+        guard case .alarm(let finding) = monitor.refused("SQLite 26") else {
+            Issue.record("no alarm")
+            return
+        }
+        #expect(finding.verdict == .fatal)
+        #expect(finding.message.contains("SQLite 26"))
+    }
+
     @Test func `shared memory that shrinks or is replaced is seen`() {
         for (inode, bytes) in [(UInt64(9), Int64(3)), (10, 32768)] {
             var monitor = InvariantGuard(database: "app.db")
