@@ -69,6 +69,7 @@ struct RestoreCommand: AsyncParsableCommand {
         restorer.replaces = force || delta
         try resources.configure(&restorer, on: executor)
         if !dryRun { try restorer.checkOutput() }
+        if delta { try restorer.refuseChanges(of: output) }
         let generation: Generation
         do {
             generation = try await source.chosen(in: catalog)

@@ -78,6 +78,7 @@ struct RewindCommand: AsyncParsableCommand {
         restorer.replaces = force || inPlace
         try resources.configure(&restorer, on: executor)
         try restorer.checkOutput()
+        if inPlace { try restorer.refuseChanges(of: path) }
         let found = try await PlannedTarget.find(
             target.target(now: .now),
             of: source.chosen(in: catalog),
