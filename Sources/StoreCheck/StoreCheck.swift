@@ -224,7 +224,7 @@ package struct StoreCheck: Sendable {
         guard includesLarge else { return (.skipped, "not asked for") }
         let key = try ObjectKey(checking: large, for: .put)
         let size = partBytes + 1
-        try await store.put(key, body: RepeatingBody(byteCount: size), ifAbsent: false)
+        try await store.put(key, body: RepeatingBody(size: size), ifAbsent: false)
         guard try await store.head(key)?.size == UInt64(size) else {
             throw Unexpected("an object of several parts has another size than was sent")
         }
@@ -276,12 +276,14 @@ package struct StoreCheck: Sendable {
     }
 }
 
-/// A body of a known pattern that is never in memory as a whole.
+/// A body of a known pattern that is never in memory as a whole, and does not tell its length
+/// beforehand, so that it is sent in parts.
 struct RepeatingBody: ObjectBody {
-    let byteCount: UInt64?
+    let byteCount: UInt64? = nil
+    private let size: UInt64
     private var offset: UInt64 = 0
 
-    init(byteCount: Int) { self.byteCount = UInt64(byteCount) }
+    init(size: Int) { self.size = UInt64(size) }
 
     /// The bytes at these offsets.
     static func bytes(_ range: Range<UInt64>) -> [UInt8] {
@@ -289,7 +291,7 @@ struct RepeatingBody: ObjectBody {
     }
 
     mutating func next() async throws -> [UInt8]? {
-        let end = min(byteCount ?? 0, offset + 256 * 1024)
+        let end = min(size, offset + 256 * 1024)
         guard offset < end else { return nil }
         defer { offset = end }
         return Self.bytes(offset..<end)

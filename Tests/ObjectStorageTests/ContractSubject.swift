@@ -139,14 +139,16 @@ extension S3Store {
                 .init("force-path-style", "true"),
             ] + options
         )
-        return try S3Store(
-            url,
-            environment: [
-                "AWS_ACCESS_KEY_ID": server.accessKey, "AWS_SECRET_ACCESS_KEY": server.secretKey,
-            ],
-            policy: policy,
-            executor: executor
+        // Not from the process's environment: each server has keys of its own.
+        let environment = [
+            "AWS_ACCESS_KEY_ID": server.accessKey, "AWS_SECRET_ACCESS_KEY": server.secretKey,
+        ]
+        let client = S3Client(
+            try S3Configuration(url, environment: environment),
+            credentials: CredentialCache([EnvironmentCredentials(environment)]),
+            policy: policy
         )
+        return S3Store(client: client)
     }
 }
 
