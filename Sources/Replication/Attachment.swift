@@ -83,13 +83,61 @@ struct Attachment {
         identity = pin.identity
         checkpointer = pin.checkpointer
         let (first, second) = (pin.holding, pin.idle)
-        // Whoever read the header before our first pin must not act on it any more: a checkpointer
-        // takes CKPT before it reads the header (wal.c sqlite3WalCheckpoint), so once that lock
-        // was free for a moment nobody is left. DESIGN §4.0 has a PASSIVE here. That would also
-        // copy frames that are not in the store yet, so that our second pin lands on lock 0, the
-        // next writer resets the WAL, and a kill in that moment costs commits.
+        // The mapping exists once the connection has read.
+        _ = try second.integer("PRAGMA schema_version")
+        index = try WALIndex(second)
+        (header, isOnMark) = try Self.takeSecondPin(second, index, path: path)
+        try first.rollback()
+        pageSize = pin.pageSize
+        guard header.pageSize == nil || header.pageSize == pageSize else {
+            throw ReplicationError(.databaseChanged, "the page size of '\(path)' is not certain")
+        }
+        holding = second
+        idle = first
+    }
+
+    /// Takes the pin that everything counts from, while the first one is held.
+    ///
+    /// Whoever read the header before our first pin must not act on it any more: a checkpointer
+    /// takes CKPT before it reads the header (wal.c sqlite3WalCheckpoint), so once that lock was
+    /// free for a moment nobody is left. DESIGN §4.0 has a PASSIVE here. That would also copy
+    /// frames that are not in the store yet, so that our second pin lands on lock 0, the next
+    /// writer resets the WAL, and a kill in that moment costs commits.
+    ///
+    /// The first pin may rest on lock 0 itself. Then the WAL may be reset after that moment, by a
+    /// writer that overtakes somebody who has just read the header. With the second pin on a mark,
+    /// letting go of the first would be leaving lock 0 without the handshake of DESIGN §4.4. So
+    /// that moment must lie after the last change of salts (found by Tests/ModelTests).
+    private static func takeSecondPin(
+        _ second: Connection,
+        _ index: WALIndex,
+        path: String
+    ) throws -> (header: WALIndexHeader, isOnMark: Bool) {
+        while true {
+            let salts = try look(index, path: path).salts
+            try waitForCheckpoints(index, path: path)
+            let before = try look(index, path: path)
+            try second.beginRead()
+            if let after = index.header(), let info = index.checkpointInfo(),
+                before.salts == salts, after.salts == salts
+            {
+                return (after, info.nBackfill < before.mxFrame)
+            }
+            try second.rollback()
+        }
+    }
+
+    private static func look(_ index: WALIndex, path: String) throws -> WALIndexHeader {
+        guard let header = index.header() else {
+            throw ReplicationError(.hazard, "the WAL-index of '\(path)' cannot be read")
+        }
+        return header
+    }
+
+    /// Returns once nobody ran a checkpoint for a moment.
+    private static func waitForCheckpoints(_ index: WALIndex, path: String) throws {
         let deadline = MonotonicTime.now + Self.handshakeTime
-        while pin.index.isCheckpointRunning() {
+        while index.isCheckpointRunning() {
             guard MonotonicTime.now < deadline else {
                 throw ReplicationError(
                     .exclusivelyLocked,
@@ -99,30 +147,6 @@ struct Attachment {
             }
             try Readiness.pause(nanoseconds: Nanoseconds.millisecond)
         }
-        // The mapping exists once the connection has read.
-        _ = try second.integer("PRAGMA schema_version")
-        index = try WALIndex(second)
-        while true {
-            guard let before = index.header() else {
-                throw ReplicationError(.hazard, "the WAL-index of '\(path)' cannot be read")
-            }
-            try second.beginRead()
-            if let after = index.header(), let info = index.checkpointInfo(),
-                after.salts == before.salts
-            {
-                header = after
-                isOnMark = info.nBackfill < before.mxFrame
-                break
-            }
-            try second.rollback()
-        }
-        try first.rollback()
-        pageSize = pin.pageSize
-        guard header.pageSize == nil || header.pageSize == pageSize else {
-            throw ReplicationError(.databaseChanged, "the page size of '\(path)' is not certain")
-        }
-        holding = second
-        idle = first
     }
 
     /// The pins, for a follower that resumes at `frame`.
