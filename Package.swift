@@ -21,6 +21,9 @@ let testSettings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+let hotTestSettings: [SwiftSetting] =
+    testSettings + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
 func module(_ name: String, _ dependencies: [String], hot isHot: Bool = false) -> Target {
     .target(
         name: name,
@@ -29,12 +32,17 @@ func module(_ name: String, _ dependencies: [String], hot isHot: Bool = false) -
     )
 }
 
-func tests(_ name: String, _ dependencies: [String], resources: [Resource] = []) -> Target {
+func tests(
+    _ name: String,
+    _ dependencies: [String],
+    resources: [Resource] = [],
+    hot isHot: Bool = false
+) -> Target {
     .testTarget(
         name: name,
         dependencies: (dependencies + ["TestSupport"]).map { .init(stringLiteral: $0) },
         resources: resources,
-        swiftSettings: testSettings
+        swiftSettings: isHot ? hotTestSettings : testSettings
     )
 }
 
@@ -140,6 +148,7 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: testSettings
         ),
+        tests("ModelTests", ["Bytes", "Replication", "WALFormat"], hot: true),
         tests("BytesTests", ["Bytes"]),
         tests("WALFormatTests", ["Bytes", "WALFormat"]),
         tests(
@@ -173,6 +182,7 @@ let package = Package(
             ]
         ),
         tests("HazardsTests", ["Bytes", "Hazards", "Platform", "SQLiteAccess", "WALFormat"]),
+        tests("HazardsTests", ["Bytes", "Hazards", "Platform", "WALFormat"]),
         tests("AgentCLITests", ["AgentCLI", "Bytes", "Platform"]),
         tests("EndToEndTests", ["Bytes", "Platform"]),
         tests("TidyTests", []),
