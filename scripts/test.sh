@@ -36,13 +36,17 @@ wait "$starting" || true
 cat .build/servers.log
 
 step "tests"
-filter=()
-[[ -n "${SKIP_SLOW:-}" ]] && filter=(--skip EndToEndTests)
+# What keeps a core busy for a minute runs by itself: other tests look at the clock.
+filter=(--skip '^ModelTests\.')
+[[ -n "${SKIP_SLOW:-}" ]] && filter+=(--skip EndToEndTests)
 status=0
-"$swift" test --skip-build ${filter[@]+"${filter[@]}"} 2>&1 | tee "$log" || status=$?
+"$swift" test --skip-build "${filter[@]}" 2>&1 | tee "$log" || status=$?
+
+step "model check"
+"$swift" test --skip-build --filter '^ModelTests\.' 2>&1 | tee -a "$log" || status=$?
 
 step "totals"
-grep -aE 'Test run with [0-9]+ tests?' "$log" | tail -n 1 || echo "no test run finished"
+grep -aE 'Test run with [0-9]+ tests?' "$log" || echo "no test run finished"
 if [[ $status -ne 0 ]]; then
     grep -aE 'recorded an issue|(Test|Suite) .* failed after' "$log" | head -n 60 || true
     echo "FAILED after $((SECONDS - started)) s; the whole log is $log"
