@@ -7,6 +7,7 @@
 #   make build                         the release binary, .build/release/highwater
 #   make lint                          what swift-format and the Python compiler can say
 #   make format                        rewrite the sources in the house format
+#   make model [BOUNDS=commits=3]      the pin protocol over all interleavings
 #   make bench                         the numbers of docs/BENCHMARKS.md, as a markdown table
 #   make bench-s3                      the same over S3, against a local Ceph, beside rclone
 #   make install [PREFIX=/usr/local] [DESTDIR=]
@@ -22,7 +23,7 @@ SWIFT_SOURCES = Sources Tests Package.swift
 
 export SWIFT RUN_SECONDS
 
-.PHONY: help run test build lint format bench bench-s3 clean install
+.PHONY: help run test build lint format model bench bench-s3 clean install
 
 help:
 	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile
@@ -43,6 +44,10 @@ lint:
 
 format:
 	$(SWIFT) format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+model:
+	$(SWIFT) build --build-tests
+	HIGHWATER_MODEL=$(BOUNDS) $(SWIFT) test --skip-build --filter '^ModelTests\.'
 
 bench: build
 	@scripts/packages.sh test

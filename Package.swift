@@ -182,7 +182,6 @@ let package = Package(
             ]
         ),
         tests("HazardsTests", ["Bytes", "Hazards", "Platform", "SQLiteAccess", "WALFormat"]),
-        tests("HazardsTests", ["Bytes", "Hazards", "Platform", "WALFormat"]),
         tests("AgentCLITests", ["AgentCLI", "Bytes", "Platform"]),
         tests("EndToEndTests", ["Bytes", "Platform"]),
         tests("TidyTests", []),
