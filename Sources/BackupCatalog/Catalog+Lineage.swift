@@ -6,8 +6,9 @@ extension Catalog {
     /// The generation that a restore means when the user names none: the end of the lineage.
     ///
     /// Generations that nothing can be restored from yet are passed over. Of those left, one is
-    /// nobody's parent: that one. When several are, the databases' hosts and paths decide: the
-    /// latest one of a single database is meant, and anything else is ambiguous.
+    /// nobody's parent: that one; a parent that went on beside another database's child counts,
+    /// too. When several are left, the databases' hosts and paths decide: the latest one of a
+    /// single database is meant, and anything else is ambiguous.
     /// - Throws: `nothingFound`, `noBase` when no generation has a base, `ambiguous`, `damaged`
     ///   when a generation's description is, and `StoreError`.
     package func newestGeneration() async throws -> Generation {
@@ -41,8 +42,26 @@ extension Catalog {
             )
         }
         let parents = Set(restorable.compactMap(\.record.parent?.generation))
-        let leaves = restorable.filter { !parents.contains($0.id) }
+        var leaves = restorable.filter { !parents.contains($0.id) }
+        for parent in restorable where parents.contains(parent.id) {
+            if try await wentOnBeside(parent, among: restorable) { leaves.append(parent) }
+        }
         return try choose(among: leaves.isEmpty ? restorable : leaves)
+    }
+
+    /// Whether a generation has commits after the one that a child goes on from, and the child is
+    /// another database's: then two databases share the store, and neither is the end of the other.
+    private func wentOnBeside(
+        _ parent: Generation,
+        among generations: [Generation]
+    ) async throws -> Bool {
+        let origin = [parent.record.host, parent.record.file.path]
+        let branches = generations.filter {
+            $0.record.parent?.generation == parent.id
+                && [$0.record.host, $0.record.file.path] != origin
+        }
+        guard let first = branches.compactMap(\.record.parent?.txid).min() else { return false }
+        return try await segments(of: parent.id).logs.contains { $0.name.maxTXID > first }
     }
 
     private func choose(among leaves: [Generation]) throws(CatalogError) -> Generation {

@@ -50,7 +50,9 @@ package struct Agent: Sendable {
         switch error {
         case let error as ReplicationError: error.isRetryable
         case let error as SystemError: error.isRetryable
-        case let error as SQLiteError: !error.isAccessDenied && !error.isNotADatabase
+        // "Not a database", too: what another kernel has just torn may be whole again, and what is
+        // none will be named so by the next look at it.
+        case let error as SQLiteError: !error.isAccessDenied
         case let error as StoreError: error.isRetryable
         default: false
         }

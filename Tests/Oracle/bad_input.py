@@ -232,7 +232,7 @@ def usage_errors(bed):
         ["history"],
         ["restore", "-o", "out.db", "-timestamp", "yesterday", bed.url],
         ["restore", "-o", "out.db", "ftp://example.org/x"],
-        ["replicate", bed.database, "s3://bucket/prefix"],
+        ["replicate", bed.database, "gs://bucket/prefix"],
         ["history", "file://relative/path"],
     ):
         refused(bed, arguments, USAGE)

@@ -55,7 +55,7 @@ def _agent_killed(bed, rounds, autocheckpoint, bridges):
     writer.release()
     agent.stop(30)
     # Kills before the first base was stored leave generations that nothing was durable in.
-    states = bed.judge(generations=1, sample=20, least=50, bridges=bridges)
+    states = bed.judge(generations=1, sample=20, least=10, bridges=bridges)
     for generation, txid in claims.items():
         listed = bed.highwater.history(bed.url, generation)
         assert txid <= max(listed, default=0), f"{generation}: {txid:016x} was durable and is gone"
@@ -101,7 +101,8 @@ def backfilled_while_dead(bed):
         bed.writer("e", commits=5, autocheckpoint=0, seed=400 + round).wait()
         agent.stop()
     holder.close()
-    bed.judge(generations=1, least=280)
+    # A kill before the first commit has arrived leaves no place in the WAL to go on from.
+    bed.judge(generations=1, least=200, bridges=1)
 
 
 @scenario
