@@ -150,8 +150,16 @@ extension FollowerStart {
         )
     }
 
+    /// A name that comes after all in the store, though the clock may have been set back.
     func newGeneration() -> GenerationID {
-        GenerationID(time: .now, random: UInt32(truncatingIfNeeded: Chance.bits()))
+        var time = Timestamp.now
+        var step: Int64 = 1
+        while true {
+            let id = GenerationID(time: time, random: UInt32(truncatingIfNeeded: Chance.bits()))
+            guard let newest = tip?.newest, id < newest else { return id }
+            time = Timestamp(milliseconds: time.milliseconds + step)
+            step *= 2
+        }
     }
 
     private func configuration(_ generation: GenerationID) -> FollowerConfiguration {

@@ -11,6 +11,8 @@ package struct StoreTip: Sendable {
     package let isOwn: Bool
     /// The place to go on from.
     package var resume: ResumePoint
+    /// The generation in the store whose name comes last.
+    package let newest: GenerationID
 
     /// The newest generation that can be gone on from: one of `owner`'s if there is one. Nil when
     /// there is none. What is wrong with others is logged, never passed over.
@@ -45,7 +47,12 @@ package struct StoreTip: Sendable {
                 // Behind a newer generation that cannot be gone on from, this one would not be the
                 // newest any more: a child will be.
                 let isOwn = generation.record.owner == owner && isNewestUsable
-                return StoreTip(generation: generation, isOwn: isOwn, resume: resume)
+                return StoreTip(
+                    generation: generation,
+                    isOwn: isOwn,
+                    resume: resume,
+                    newest: newestFirst[0].id
+                )
             }
             if end.isBroken { isNewestUsable = false }
         }
