@@ -25,7 +25,7 @@ EXIT_CODES = [
     (130, "Interrupted."),
 ]
 FILES = [
-    ("/etc/highwater.yml", "The configuration."),
+    ("/etc/default/highwater", "What the systemd unit backs up, and where to."),
     (
         ".NAME-highwater/",
         "Beside each database: the agent's few local files. They may be deleted while it does "
