@@ -11,10 +11,8 @@ package struct FollowerConfiguration: Sendable {
     package var writer: WriterTag
     /// The least time between two uploads.
     package var syncInterval: Int64 = 1_000_000_000
-    /// Frames in the WAL from which on room is made under the write lock (DESIGN §4.3). Each time
-    /// costs a writer without a busy timeout about two commits that meet the lock, so that it is
-    /// not done more often than the size of the WAL asks for.
-    package var walResetFrames: FrameIndex = 8000
+    /// Frames in the WAL from which on room is made under the write lock (DESIGN §4.3).
+    package var walResetFrames: FrameIndex = 4000
     /// Bytes in the WAL from which on it is done, however large the pages are.
     package var walResetBytes: Int64 = 32 * 1024 * 1024
     /// The same, once the application's own checkpoints are seen to be held up by our pin: without
