@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -31,6 +32,10 @@ int hw_poll2(int first, int second, int64_t timeout_ns) {
         return count;
     }
     return (fds[0].revents ? 1 : 0) | (fds[1].revents ? 2 : 0);
+}
+
+int hw_timer_slack(unsigned long nanoseconds) {
+    return prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0);
 }
 
 int hw_open(const char *path, int flags, unsigned mode) {

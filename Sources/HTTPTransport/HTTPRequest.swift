@@ -70,6 +70,8 @@ package struct HTTPOptions: Sendable, Hashable {
         case url(String)
     }
 
+    /// An idle connection that is older, in seconds, is not used again.
+    package var idleConnectionSeconds = Limits.idleConnectionSeconds
     /// Milliseconds to connect, TLS included.
     package var connectMilliseconds = 10_000
     /// Fewer bytes per second for `lowSpeedSeconds` end the transfer; 0 seconds: no such limit.

@@ -74,7 +74,7 @@ final class Transfer {
         set(CURLOPT_TCP_KEEPALIVE, 1)
         set(CURLOPT_TCP_KEEPIDLE, 30)
         set(CURLOPT_TCP_KEEPINTVL, 15)
-        set(CURLOPT_MAXAGE_CONN, Limits.idleConnectionSeconds)
+        set(CURLOPT_MAXAGE_CONN, options.idleConnectionSeconds)
         set(CURLOPT_MAXLIFETIME_CONN, Limits.connectionSeconds)
         set(CURLOPT_DNS_CACHE_TIMEOUT, 60)
         set(CURLOPT_DNS_SHUFFLE_ADDRESSES, 1)

@@ -16,7 +16,7 @@ extension Follower {
     }
 
     /// A PASSIVE checkpoint of ours. True when it held CKPT.
-    private func passive() throws -> Bool {
+    func passive() throws -> Bool {
         guard mayCheckpoint else { return false }
         let outcome = try checkpointer.checkpointPassive()
         lastBackfill = index.checkpointInfo()?.nBackfill ?? lastBackfill
@@ -35,15 +35,26 @@ extension Follower {
             lastForeignCheckpoint = now
         }
         if let lastForeignCheckpoint, now - lastForeignCheckpoint < Nanoseconds.second,
-            batch != nil || !unsafeSegments.isEmpty, urgentSince == nil
+            batch != nil || !unsafeSegments.isEmpty, urgentSince == nil, mayHurry(now)
         {
-            urgentSince = now
+            hurry(now)
         }
         if info.nBackfill == position.frame {
             checkpointWatch.stop()
         } else {
             checkpointWatch.lookedInVain(now)
         }
+    }
+
+    /// An application that checkpoints after each commit would have each sent by itself. One that
+    /// waits for us is found by its lock, and does not wait for this.
+    private func mayHurry(_ now: MonotonicTime) -> Bool {
+        lastHurry.map { now - $0 >= configuration.syncInterval } ?? true
+    }
+
+    private func hurry(_ now: MonotonicTime) {
+        lastHurry = now
+        urgentSince = urgentSince ?? now
     }
 
     /// Drops and takes pins as the rules allow.
@@ -94,24 +105,18 @@ extension Follower {
             return
         }
         nextLockProbe = now + Self.lockProbeInterval
-        guard index.isCheckpointRunning() else { return }
+        guard index.isCheckpointRunning() else {
+            wasCheckpointRunning = false
+            return
+        }
         lastForeignCheckpoint = now
         checkpointWatch.start(now)
-        urgentSince = urgentSince ?? now
+        // Twice in a row: it waits. Once may be one that is just at work.
+        if wasCheckpointRunning || mayHurry(now) { hurry(now) }
+        wasCheckpointRunning = true
     }
 
-    // MARK: - Making room
-
-    /// Frames in the WAL from which on it is reset under the write lock.
-    var resetThreshold: FrameIndex {
-        if let lastForeignCheckpoint, MonotonicTime.now - lastForeignCheckpoint < Nanoseconds.second
-        {
-            return configuration.walResetFramesWhenCheckpointing
-        }
-        let frameSize = Int64(FrameHeader.size + pageSize.bytes)
-        let bytesLimit = FrameIndex(clamping: configuration.walResetBytes / frameSize)
-        return min(configuration.walResetFrames, bytesLimit)
-    }
+    // MARK: - While the application is quiet
 
     /// When the application counts as quiet, if the WAL is worth a reset then.
     var quietTime: MonotonicTime? {
@@ -122,33 +127,9 @@ extension Follower {
         return quietBackOff.next.map { max($0, time) } ?? time
     }
 
-    /// Whether the WAL has grown too large. Room that was made already waits for the next writer,
-    /// which starts the WAL over.
-    var wantsRoom: Bool {
-        snapshot == nil && mayCheckpoint && position.frame >= resetThreshold
-            && leapedAt != pins.rules.copied
-    }
-
-    /// Lets the WAL be reset when it has grown.
-    func makeRoom() throws {
-        guard snapshot == nil, mayCheckpoint else { return }
-        let now = MonotonicTime.now
-        if wantsRoom, resetBackOff.isReady(now) {
-            if try resetUnderWriteLock() {
-                resetBackOff.succeeded()
-                resetFailures = 0
-            } else {
-                resetBackOff.failed(now)
-                resetFailures += 1
-            }
-        } else if let quietTime, now >= quietTime {
-            if try resetWhileQuiet() { quietBackOff.succeeded() } else { quietBackOff.failed(now) }
-        }
-    }
-
     /// §4.2: leap to lock 0, then TRUNCATE while it is held. It resets the WAL only if nothing new
     /// was committed; otherwise it would have to backfill, which our lock 0 forbids.
-    private func resetWhileQuiet() throws -> Bool {
+    func resetWhileQuiet() throws -> Bool {
         guard try advancePin(), try passive(), lastBackfill == position.frame,
             try advancePin(), pins.rules.older.point == pins.rules.copied
         else { return false }
@@ -160,6 +141,8 @@ extension Follower {
         position = WALPosition(salts: header.salts, frame: 0, checksum: .zero)
         proven = nil
         lastBackfill = 0
+        epochBegan = MonotonicTime.now
+        wal.releaseSlab()
         leapedAt = nil
         nextLeap = nil
         statistics.quietResets += 1
@@ -177,73 +160,22 @@ extension Follower {
         return false
     }
 
-    /// §4.3: makes room under a short BEGIN IMMEDIATE; the next writer resets the WAL. Nothing is
-    /// waited for inside the lock, and what has to be done inside is kept short: the bulk is
-    /// copied, made safe and checkpointed before, again and again until the lock is to be had.
-    private func resetUnderWriteLock() throws -> Bool {
-        let deadline = MonotonicTime.now + Self.roomTime << Int64(min(resetFailures, 4))
-        let tailMax = Self.tailMax << FrameIndex(min(resetFailures, 6))
-        repeat {
-            try followPin()
-            _ = try passive()
-            guard let header = index.header(), header.salts == position.salts else { return false }
-            guard header.mxFrame - min(lastBackfill, header.mxFrame) <= tailMax else { continue }
-            if try underWriteLock({ try makeRoomUnderLock() }) { return true }
-        } while MonotonicTime.now < deadline
-        return false
-    }
-
-    /// How long the first attempt may take; later ones take twice as long each.
-    private static let roomTime = 50 * Nanoseconds.millisecond
-    /// How long the lock is tried for before what came meanwhile is copied.
-    private static let lockTime = 2 * Nanoseconds.millisecond
-    /// Frames that the first attempt leaves to be copied and checkpointed inside the lock.
-    private static let tailMax: FrameIndex = 500
-
-    /// Runs `body` under the write lock, if it is to be had within `lockTime`. Nothing is written.
-    func underWriteLock(_ body: () throws -> Bool) throws -> Bool {
-        let locker =
-            try self.locker ?? Connection(path: configuration.databasePath, role: .writeLocker)
-        self.locker = locker
-        guard try locker.beginImmediate(within: Self.lockTime) else { return false }
-        let result: Bool
-        do {
-            result = try body()
-        } catch {
-            try? locker.rollback()
-            throw error
-        }
-        try locker.rollback()
-        return result
-    }
-
-    private func makeRoomUnderLock() throws -> Bool {
-        let began = MonotonicTime.now
-        try catchUpSafely()
-        let isRoomMade =
-            try advancePin() && passive() && lastBackfill == position.frame && advancePin()
-        if isRoomMade { leapedAt = pins.rules.copied }
-        let held = MonotonicTime.now - began
-        statistics.writeLockHeldMax = max(statistics.writeLockHeldMax, held)
-        statistics.forcedResets += isRoomMade ? 1 : 0
-        log(
-            .debug,
-            "made room in the WAL",
-            [
-                ("write_lock_held_ms", "\(Double(held / 1000) / 1000)"),
-                ("frames", "\(position.frame)"),
-                ("success", "\(isRoomMade)"),
-            ]
-        )
-        return isRoomMade
-    }
-
     /// Moves the pin forward although commits keep coming: the newer one first, then everything up
-    /// to it is copied and made safe, then the older one goes (§4.1).
-    private func followPin() throws {
+    /// to it is copied and made safe, then the older one goes (§4.1). `isAlone` while we hold the
+    /// write lock.
+    func followPin(isAlone: Bool) throws {
         try handshake()
         if !pins.isNewerHeld { _ = try pins.takeNewer(index) }
+        let began = MonotonicTime.now
+        let before = position
         try catchUpSafely()
+        if before.salts == position.salts {
+            room.copied(
+                position.frame - before.frame,
+                in: MonotonicTime.now - began,
+                isAlone: isAlone
+            )
+        }
         _ = try pins.dropOlderIfPermitted()
     }
 

@@ -71,12 +71,20 @@ final class Follower {
     var checkpointWatch = Watch()
     var lastBackfill: FrameIndex = 0
     var urgentSince: MonotonicTime?
+    /// When pending commits were last made urgent by a checkpoint of the application's.
+    var lastHurry: MonotonicTime?
+    var wasCheckpointRunning = false
     var lastForeignCheckpoint: MonotonicTime?
     var leapedAt: PinProtocol.Point?
     var nextLockProbe: MonotonicTime?
     var nextLeap: MonotonicTime?
-    var resetFailures = 0
-    var resetBackOff = BackOff(most: 200 * Nanoseconds.millisecond)
+    /// When the present life of the WAL began, as far as we saw.
+    var epochBegan: MonotonicTime
+    var room = RoomMaking()
+    var resetBackOff = BackOff(
+        first: 2 * Nanoseconds.millisecond,
+        most: 100 * Nanoseconds.millisecond
+    )
     /// A snapshot that is wanted could not begin.
     var snapshotBackOff = BackOff(first: 50 * Nanoseconds.millisecond)
     /// The local disk did not take a spooled segment.
@@ -100,6 +108,11 @@ final class Follower {
         var quietResets: UInt64 = 0
         var writeLockHeldMax: Int64 = 0
         var walFramesMax: FrameIndex = 0
+
+        /// The write lock was held for so many nanoseconds.
+        mutating func heldWriteLock(_ time: Int64) {
+            writeLockHeldMax = max(writeLockHeldMax, time)
+        }
     }
 
     static let segmentRawBytesMax: UInt64 = 32 * 1024 * 1024
@@ -142,6 +155,7 @@ final class Follower {
         lastLook = Timestamp.now
         let now = MonotonicTime.now
         lastCommit = now
+        epochBegan = now
         nextSafetyPoll = now
         nextInvariantLook = now
         invariants = InvariantGuard(database: configuration.databasePath)
@@ -189,7 +203,7 @@ final class Follower {
         if invariants.isSuspicious { consider(nextInvariantLook) }
         if let urgentSince { consider(urgentSince + configuration.urgentStoreTime) }
         if let time = quietTime { consider(time) }
-        if wantsRoom { consider(resetBackOff.next) }
+        if wantsRoom { consider(resetBackOff.next ?? now) }
         if mayCheckpoint, pins.rules.isHandshakeDue { consider(now + Nanoseconds.millisecond) }
         return max(deadline, now)
     }
@@ -201,6 +215,7 @@ final class Follower {
         let now = MonotonicTime.now
         if now >= nextSafetyPoll {
             nextSafetyPoll = laterSafetyPoll(now)
+            if now - lastCommit > safetyPollInterval { wal.releaseSlab() }
             try checkIdentity()
         }
         guard let header = index.header() else {
@@ -222,6 +237,8 @@ final class Follower {
             position = WALPosition(salts: header.salts, frame: 0, checksum: .zero)
             proven = nil
             lastBackfill = 0
+            epochBegan = now
+            wal.releaseSlab()
             leapedAt = nil
             nextLeap = nil
             // The sooner the better: a reset publishes its header before frame 1 is written.

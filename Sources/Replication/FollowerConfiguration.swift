@@ -11,13 +11,11 @@ package struct FollowerConfiguration: Sendable {
     package var writer: WriterTag
     /// The least time between two uploads.
     package var syncInterval: Int64 = 1_000_000_000
-    /// Frames in the WAL from which on room is made under the write lock (DESIGN §4.3).
+    /// Frames in the WAL from which on room is made under the write lock (DESIGN §4.3); a slow
+    /// writer's WAL may have three times as many.
     package var walResetFrames: FrameIndex = 4000
     /// Bytes in the WAL from which on it is done, however large the pages are.
-    package var walResetBytes: Int64 = 32 * 1024 * 1024
-    /// The same, once the application's own checkpoints are seen to be held up by our pin: without
-    /// us its WAL would start over about here.
-    package var walResetFramesWhenCheckpointing: FrameIndex = 1000
+    package var walResetBytes: Int64 = 40 * 1024 * 1024
     /// Frames in the WAL from which on it is reset when the application is quiet (§4.2).
     package var quietResetFrames: FrameIndex = 64
     /// How long nothing must have been committed before that.

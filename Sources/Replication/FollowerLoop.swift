@@ -46,6 +46,7 @@ package final class FollowerLoop: Sendable {
     }
 
     private func work() -> Never {
+        Readiness.pauseExactly()
         while true {
             switch state.withLock({ Self.nextAction(&$0) }) {
             case .run(let hosted, let handsOver):
@@ -87,13 +88,19 @@ package final class FollowerLoop: Sendable {
             if ready.first { found = (try? events.read()) ?? [:] }
         }
         let now = MonotonicTime.now
-        state.withLock { state in
-            state.isPolling = false
+        let isInVain = state.withLock { state in
             for (id, reason) in found {
                 if let hosted = state.followers[id] { state.enqueue(hosted, reason) }
             }
             while let hosted = state.deadlines.popDue(now) { state.enqueue(hosted, .deadline) }
+            state.isPolling = !found.isEmpty && !state.hasReady
+            return state.isPolling
         }
+        guard isInVain else { return }
+        // All that happened is about databases that threads are at already: a writer at full speed
+        // raises an event with each frame, and would keep a core busy with nothing else.
+        try? Readiness.pause(nanoseconds: Self.napMax)
+        state.withLock { $0.isPolling = false }
     }
 
     /// Rounds of one follower until nothing is left to do for it, or others wait.

@@ -141,10 +141,12 @@ extension Follower {
             snapshotBackOff.isReady(now)
         else { return }
         // Commits that keep coming are held up for a moment when it does not work without.
-        let isThere =
-            snapshotBackOff.next == nil
-            ? try standWhereEverythingIsCopied()
-            : try underWriteLock { try standWhereEverythingIsCopied() }
+        var isThere = false
+        if snapshotBackOff.next == nil {
+            isThere = try standWhereEverythingIsCopied()
+        } else {
+            _ = try underWriteLock { isThere = try standWhereEverythingIsCopied() }
+        }
         guard isThere, let digest = copier.digest else { return snapshotBackOff.failed(now) }
         snapshotBackOff.succeeded()
         snapshotQueue.snapshotBegan()

@@ -23,10 +23,12 @@ final class WALFile {
     let path: String
     private let pageSize: PageSize
     private let frameSize: Int
-    /// The last frames read, for those who want their pages soon after.
-    private var slab: [UInt8]
+    /// Frames that were read in one go, for those who want their pages soon after.
+    private var slab: [UInt8] = []
     private var slabFirst: FrameIndex = 1
     private var slabCount: UInt32 = 0
+    /// The last frame that was verified.
+    private var verified: FrameIndex = 0
 
     /// Bytes of frames that are kept in memory.
     private static let slabBytesMax = 512 * 1024
@@ -36,7 +38,13 @@ final class WALFile {
         self.path = path
         self.pageSize = pageSize
         frameSize = FrameHeader.size + pageSize.bytes
-        slab = [UInt8](repeating: 0, count: max(1, Self.slabBytesMax / frameSize) * frameSize)
+    }
+
+    /// Forgets what is kept in memory: the WAL began anew, or nothing was committed for a while.
+    func releaseSlab() {
+        slab = []
+        slabCount = 0
+        verified = 0
     }
 
     /// The file's identity.
@@ -124,6 +132,7 @@ final class WALFile {
             }
             next = slabFirst + slabCount
         }
+        verified = last
         return collector.commits(expected: expected)
     }
 
@@ -149,20 +158,16 @@ final class WALFile {
         }
     }
 
-    /// The page number in a verified frame.
+    /// The page number in a verified frame. The frames after it are taken into memory with it,
+    /// since commits are read in their order.
     func page(of frame: FrameIndex) throws -> PageNumber {
-        if frame >= slabFirst, frame < slabFirst + slabCount {
-            let start = slabFrame(frame).lowerBound
-            return slab.withUnsafeBytes {
-                PageNumber(
-                    UInt32(bigEndian: $0.loadUnaligned(fromByteOffset: start, as: UInt32.self))
-                )
-            }
+        if frame < slabFirst || frame >= slabFirst + slabCount {
+            try fillSlab(from: frame, through: max(frame, verified))
         }
-        guard let header = try frameHeader(frame) else {
-            throw WALError(.truncated, offset: FrameHeader.offset(of: frame, pageSize: pageSize))
+        let start = slabFrame(frame).lowerBound
+        return slab.withUnsafeBytes {
+            PageNumber(UInt32(bigEndian: $0.loadUnaligned(fromByteOffset: start, as: UInt32.self)))
         }
-        return header.page
     }
 
     private func slabFrame(_ frame: FrameIndex) -> Range<Int> {
@@ -171,8 +176,11 @@ final class WALFile {
     }
 
     private func fillSlab(from first: FrameIndex, through last: FrameIndex) throws {
-        let count = min(Int(last - first) + 1, slab.count / frameSize)
+        let count = min(Int(last - first) + 1, max(1, Self.slabBytesMax / frameSize))
         slabCount = 0
+        if slab.count < count * frameSize {
+            slab = [UInt8](repeating: 0, count: count * frameSize)
+        }
         let offset = FrameHeader.offset(of: first, pageSize: pageSize)
         let read = try slab.withUnsafeMutableBytes { buffer in
             try file.read(

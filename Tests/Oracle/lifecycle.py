@@ -385,9 +385,9 @@ def wal_is_bounded(bed):
     writer.wait()
     agent.stop()
     bed.notes.append(f"WAL at most {largest / 2**20:.1f} MiB")
-    # Without the agent's resets it would be more than a GiB; docs/BENCHMARKS.md has the figure of
-    # a machine that does nothing else.
-    assert largest < 256 * 2**20, f"the WAL grew to {largest / 2**20:.0f} MiB"
+    # Without resets it would be more than a GiB, and 43 MiB is what a debug build needs alone on
+    # a machine; here other tests want the same two cores.
+    assert largest < 128 * 2**20, f"the WAL grew to {largest / 2**20:.0f} MiB"
     bed.judge(sparse=True, sample=10, least=100)
 
 

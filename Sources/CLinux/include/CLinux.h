@@ -12,6 +12,9 @@ int hw_eventfd(void);
 /// Returns a bit set (1: first, 2: second), 0 at the timeout, or -1 with errno.
 int hw_poll2(int first, int second, int64_t timeout_ns);
 
+/// prctl(PR_SET_TIMERSLACK): how late the calling thread's sleeps may end, in nanoseconds.
+int hw_timer_slack(unsigned long nanoseconds);
+
 /// open(2) with O_CLOEXEC.
 int hw_open(const char *path, int flags, unsigned mode);
 
