@@ -8,6 +8,7 @@
 #   make lint                          what swift-format and the Python compiler can say
 #   make format                        rewrite the sources in the house format
 #   make model [BOUNDS=commits=3]      the pin protocol over all interleavings
+#   make sim [SEEDS=1-200] [TRACE=1]   simulated histories of the engine, by seed
 #   make bench                         the numbers of docs/BENCHMARKS.md, as a markdown table
 #   make bench-s3                      the same over S3, against a local Ceph, beside rclone
 #   make install [PREFIX=/usr/local] [DESTDIR=]
@@ -23,7 +24,7 @@ SWIFT_SOURCES = Sources Tests Package.swift
 
 export SWIFT RUN_SECONDS
 
-.PHONY: help run test build lint format model bench bench-s3 clean install
+.PHONY: help run test build lint format model sim bench bench-s3 clean install
 
 help:
 	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile
@@ -48,6 +49,10 @@ format:
 model:
 	$(SWIFT) build --build-tests
 	HIGHWATER_MODEL=$(BOUNDS) $(SWIFT) test --skip-build --filter '^ModelTests\.'
+
+sim:
+	$(SWIFT) build --build-tests
+	@scripts/sim.sh $(or $(SEEDS),1-200)
 
 bench: build
 	@scripts/packages.sh test

@@ -168,6 +168,13 @@ let package = Package(
             ]
         ),
         tests(
+            "SimulationTests",
+            [
+                "BackupCatalog", "Bytes", "Digests", "Maintenance", "ObjectStorage", "Platform",
+                "Replication", "Restore", "SegmentFormat", "WALFormat",
+            ]
+        ),
+        tests(
             "RestoreTests",
             [
                 "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "Restore",

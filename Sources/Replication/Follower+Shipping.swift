@@ -40,10 +40,7 @@ extension Follower {
     /// Ends the open batch and hands it to the uploader.
     func seal() throws {
         guard let batch, batch.commitCount > 0 else { return }
-        if let record = pendingRecord {
-            push(path: GenerationFile.name, body: .bytes(.memory(record)))
-            pendingRecord = nil
-        }
+        pushRecord()
         let (finished, bytes) = try batch.finish(position: position)
         self.batch = nil
         firstUnsealed = nil
@@ -61,6 +58,13 @@ extension Follower {
         push(path: finished.name.path, body: .bytes(bytes))
     }
 
+    /// Hands generation.json of a new generation to the uploader, before anything else of it.
+    func pushRecord() {
+        guard let record = pendingRecord.take() else { return }
+        recordItem = nextItem
+        push(path: GenerationFile.name, body: .bytes(.memory(record)))
+    }
+
     /// Hands an object to the uploader.
     func push(path: String, body: UploadQueue.Item.Body, in generation: GenerationID? = nil) {
         let generation = generation ?? configuration.generation
@@ -72,6 +76,8 @@ extension Follower {
 
     /// Sends segments that an earlier process spooled. They come first, and are safe already.
     func sendSpooled(_ chain: [SpoolRecovery.Segment], in generation: GenerationID?) throws {
+        // They are safe, and not in the store yet.
+        if let first = chain.first { arrived = first.name.minTXID.previous }
         for segment in chain {
             let bytes = SegmentBytes.file(try SpoolFile(existing: segment.path))
             unsafeSegments.append(
@@ -107,7 +113,10 @@ extension Follower {
             log(.debug, "durable", [("txid", "\(segment.txid)")])
             unsafeSegments.removeFirst()
         }
-        if let snapshot, snapshot.isProduced, snapshot.id <= snapshotQueue.durable {
+        // The snapshot has a lane of its own: without generation.json nobody finds it.
+        if let snapshot, snapshot.isProduced, snapshot.id <= snapshotQueue.durable,
+            recordItem.map({ $0 <= durable }) ?? true
+        {
             hasBase = true
             log(
                 .info,

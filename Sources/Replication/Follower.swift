@@ -59,6 +59,8 @@ final class Follower {
     var lock: AgentLock?
     /// generation.json of a generation that is created with its first segment.
     var pendingRecord: [UInt8]?
+    /// Its number in the queue, once it is there.
+    var recordItem: Int?
     var batch: SegmentBatch?
     var snapshot: SnapshotJob?
     var unsafeSegments: [SealedSegment] = []

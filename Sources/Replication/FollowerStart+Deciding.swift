@@ -171,6 +171,7 @@ extension FollowerStart {
         )
         configuration.syncInterval = syncInterval
         configuration.alarm = alarm
+        tuning?(&configuration)
         return configuration
     }
 

@@ -26,6 +26,9 @@ final class FollowerStart: @unchecked Sendable {
     /// Whether a generation of our own may be gone on in; false after somebody else did.
     let mayContinue: Bool
 
+    /// Other limits than the defaults, for tests that want to reach them soon.
+    var tuning: ((inout FollowerConfiguration) -> Void)?
+
     private var lock: AgentLock?
     private var pin: FirstPin?
     private(set) var owner: Hash128?

@@ -97,10 +97,7 @@ final class SnapshotJob {
 extension Follower {
     /// Begins the snapshot of the state at which the follower starts.
     func startSnapshot(_ state: PinnedState, digest: DatabaseDigest) throws {
-        if let record = pendingRecord {
-            push(path: GenerationFile.name, body: .bytes(.memory(record)))
-            pendingRecord = nil
-        }
+        pushRecord()
         let job = try SnapshotJob(
             id: nextSnapshot,
             header: SegmentHeader(
