@@ -45,6 +45,10 @@ status=0
 step "model check"
 "$swift" test --skip-build --filter '^ModelTests\.' 2>&1 | tee -a "$log" || status=$?
 
+step "a writer at full speed, alone on the machine"
+HIGHWATER_WAL_MIB=128 scripts/python.sh Tests/Oracle/run.py --binary .build/debug/highwater \
+    wal_is_bounded 2>&1 | tee -a "$log" || status=$?
+
 step "simulated histories"
 # A fixed set has to pass. Fresh seeds are reported: `make sim SEEDS=N-N` repeats one.
 scripts/sim.sh 1-150 2>&1 | tee -a "$log" || status=$?
