@@ -17,6 +17,10 @@ package struct Tip: Sendable {
     package let link: SegmentChecksum?
     /// The first segment beyond a hole, if there is one: it is lost.
     package let orphan: StoredSegment?
+    /// Whether objects were there that could not be read. If that was a matter of the moment, the
+    /// log reaches the last commit on a way that is not known now, and `link` would not continue
+    /// it: whoever goes on does so in a child generation.
+    package let isUncertain: Bool
 
     /// The database's page size.
     package var pageSize: PageSize { generation.record.pageSize }
@@ -52,7 +56,8 @@ extension Catalog {
             lastTXID: run.last,
             footer: footer,
             link: log == nil ? nil : try await link(to: last, footer),
-            orphan: timeline.firstOrphanBeyondEnd
+            orphan: timeline.firstOrphanBeyondEnd,
+            isUncertain: !timeline.damaged.isEmpty
         )
     }
 
@@ -82,7 +87,8 @@ extension Catalog {
             link: try await graph.checksum(of: graph.end[best]),
             orphan: graph.nodes.last.flatMap {
                 $0.name.minTXID > last.name.maxTXID ? $0.segment : nil
-            }
+            },
+            isUncertain: !graph.damaged.isEmpty
         )
     }
 }

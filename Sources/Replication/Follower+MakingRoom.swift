@@ -17,20 +17,24 @@ struct RoomMaking {
     /// `frames` were copied and made safe; `isAlone` when no writer took its share of the machine
     /// meanwhile, which is what counts for the time that the lock is held.
     mutating func copied(_ frames: FrameIndex, in time: Int64, isAlone: Bool) {
-        guard isAlone || !isMeasuredAlone else { return }
+        guard isAlone || !isMeasuredAlone, Self.take(time, frames, into: &copyCost) else { return }
         isMeasuredAlone = isMeasuredAlone || isAlone
-        Self.take(time, frames, into: &copyCost)
     }
 
     /// `frames` were checkpointed.
     mutating func backfilled(_ frames: FrameIndex, in time: Int64) {
-        Self.take(time, frames, into: &backfillCost)
+        _ = Self.take(time, frames, into: &backfillCost)
     }
 
-    private static func take(_ time: Int64, _ frames: FrameIndex, into cost: inout Int64) {
-        // What is the same for few frames and for many would count as the frames' cost.
-        guard frames >= 256 else { return }
+    /// False when there were too few: what is the same for few and for many would count as theirs.
+    private static func take(
+        _ time: Int64,
+        _ frames: FrameIndex,
+        into cost: inout Int64
+    ) -> Bool {
+        guard frames >= 256 else { return false }
         cost = (cost * 3 + time / Int64(frames)) / 4
+        return true
     }
 }
 
@@ -62,17 +66,14 @@ extension Follower {
             && leapedAt != pins.rules.copied
     }
 
-    /// Lets the WAL be reset when it has grown. One round at a time, so that other databases have
-    /// their turn in between.
+    /// Lets the WAL be reset when it has grown. A few rounds at a time, so that other databases
+    /// have their turn in between.
     func makeRoom() throws {
         guard snapshot == nil, mayCheckpoint else { return }
         let now = MonotonicTime.now
         if wantsRoom, resetBackOff.isReady(now) {
             switch try makeRoomNow() {
-            case .made:
-                resetBackOff.succeeded()
-                room.isBraking = false
-            case .goOn: resetBackOff.succeeded()
+            case .made, .goOn: resetBackOff.succeeded()
             case .inTheWay: resetBackOff.failed(now)
             }
         } else if let quietTime, now >= quietTime {

@@ -138,15 +138,21 @@ extension Follower {
             header.salts != before
         else { return false }
         pins.rules.ownReset(header)
-        position = WALPosition(salts: header.salts, frame: 0, checksum: .zero)
+        beganAnew(header.salts)
+        statistics.quietResets += 1
+        return true
+    }
+
+    /// A new life of the WAL: everything in the old one was copied and is safe.
+    func beganAnew(_ salts: WALSalts) {
+        position = WALPosition(salts: salts, frame: 0, checksum: .zero)
         proven = nil
         lastBackfill = 0
         epochBegan = MonotonicTime.now
+        room.isBraking = false
         wal.releaseSlab()
         leapedAt = nil
         nextLeap = nil
-        statistics.quietResets += 1
-        return true
     }
 
     /// Takes a new pin at the copied position and drops the older one. False when something new was

@@ -236,13 +236,7 @@ final class Follower {
         case .appended:
             try copy(header, seenAt: seenAt)
         case .reset:
-            position = WALPosition(salts: header.salts, frame: 0, checksum: .zero)
-            proven = nil
-            lastBackfill = 0
-            epochBegan = now
-            wal.releaseSlab()
-            leapedAt = nil
-            nextLeap = nil
+            beganAnew(header.salts)
             // The sooner the better: a reset publishes its header before frame 1 is written.
             try handshake()
             if header.mxFrame > 0 { try copy(header, seenAt: seenAt) }

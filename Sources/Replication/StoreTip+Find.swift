@@ -46,7 +46,8 @@ package struct StoreTip: Sendable {
             if let resume = end.resume {
                 // Behind a newer generation that cannot be gone on from, this one would not be the
                 // newest any more: a child will be.
-                let isOwn = generation.record.owner == owner && isNewestUsable
+                let isOwn =
+                    generation.record.owner == owner && isNewestUsable && !end.isUncertain
                 return StoreTip(
                     generation: generation,
                     isOwn: isOwn,
@@ -73,10 +74,10 @@ package struct StoreTip: Sendable {
         of generation: Generation,
         in catalog: Catalog,
         log: ReplicationLog
-    ) async throws -> (resume: ResumePoint?, isBroken: Bool) {
+    ) async throws -> (resume: ResumePoint?, isBroken: Bool, isUncertain: Bool) {
         let found: Tip?
         do {
-            if try await isClosed(generation, in: catalog) { return (nil, false) }
+            if try await isClosed(generation, in: catalog) { return (nil, false, false) }
             found = try await catalog.tip(of: generation)
         } catch let error as CatalogError {
             log(
@@ -84,7 +85,7 @@ package struct StoreTip: Sendable {
                 "a generation cannot be continued",
                 [("generation", "\(generation.id)"), ("error", "\(error)")]
             )
-            return (nil, true)
+            return (nil, true, false)
         }
         guard let found, found.isBaseConfirmed else {
             log(
@@ -92,7 +93,14 @@ package struct StoreTip: Sendable {
                 "a generation has no base and is passed over",
                 [("generation", "\(generation.id)")]
             )
-            return (nil, false)
+            return (nil, false, false)
+        }
+        if found.isUncertain {
+            log(
+                .warning,
+                "segments of the backup cannot be read: the history goes on in a child generation",
+                [("generation", "\(generation.id)"), ("remedy", "highwater verify says which")]
+            )
         }
         let resume = ResumePoint(
             txid: found.lastTXID,
@@ -103,6 +111,6 @@ package struct StoreTip: Sendable {
             pageSize: found.pageSize,
             link: found.link
         )
-        return (resume, false)
+        return (resume, false, found.isUncertain)
     }
 }

@@ -56,9 +56,11 @@ import Testing
         "second_signal",
         "starts_before_the_application",
         "other_user_starts_first",
-        "wal_is_bounded",
         "nothing_is_left_in_the_database",
     ]
+
+    /// What scripts/test.sh runs by itself: its figure is a matter of the machine's time.
+    static let alone = ["wal_is_bounded"]
 
     /// Bad input (Tests/Oracle/bad_input.py).
     static let badInput = [
@@ -100,6 +102,7 @@ import Testing
         let known =
             Self.application + Self.lifecycle + Self.badInput + HazardTests.all
             + BucketTests.scenarios + RecoveryTests.scenarios
-        #expect(names.map(String.init) == known)
+        #expect(names.map(String.init).filter { !Self.alone.contains($0) } == known)
+        #expect(names.contains { $0 == Self.alone[0] })
     }
 }

@@ -47,7 +47,7 @@ import Testing
         let (store, required) = try await maintained(seed: UInt64(2000 + seed))
         let catalog = Catalog(store: store)
         let folder = TemporaryFolder()
-        var random = SeededGenerator(state: UInt64(seed))
+        var random = SeededGenerator(seed: UInt64(seed))
         for _ in 0..<8 {
             let (agent, txid) = try #require(required.randomElement(using: &random))
             let generation = try await catalog.generation(agent.record.id)
@@ -83,7 +83,7 @@ import Testing
             )
             try Data(bytes).write(to: url)
         }
-        var random = SeededGenerator(state: UInt64(seed))
+        var random = SeededGenerator(seed: UInt64(seed))
         let script = Self.root.appending(path: "Tests/Oracle/restore.py").path
         for round in 0..<6 {
             let (agent, txid) = try #require(required.randomElement(using: &random))

@@ -12,7 +12,7 @@ import Testing
 
     /// A generation with `count` log segments of one process.
     private func agent(_ store: MemoryStore, segments count: Int) async throws -> SimulatedAgent {
-        var random = SeededGenerator(state: 11)
+        var random = SeededGenerator(seed: 11)
         let agent = try await SimulatedAgent(
             GenerationRecord(
                 id: GenerationID(time: time, random: 1),
@@ -118,7 +118,7 @@ import Testing
     }
 
     @Test func `commits sent again after a kill may go on from within a pack`() async throws {
-        var random = SeededGenerator(state: 12)
+        var random = SeededGenerator(seed: 12)
         let agent = try await agent(MemoryStore(), segments: 12)
         try await agent.restart(resends: true, random: &random)
         agent.commit(at: Timestamp(milliseconds: time.milliseconds + 90_000), random: &random)
@@ -138,7 +138,7 @@ import Testing
     }
 
     @Test func `a writer goes on from a pack's last member`() async throws {
-        var random = SeededGenerator(state: 13)
+        var random = SeededGenerator(seed: 13)
         let agent = try await agent(MemoryStore(), segments: 6)
         try await pack(agent, 0..<6)
         let generation = Generation(record: agent.record)

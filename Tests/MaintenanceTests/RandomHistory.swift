@@ -27,7 +27,7 @@ struct RandomHistory {
     private var counter: UInt32 = 0
 
     init(seed: UInt64, steps: Int) async throws {
-        random = SeededGenerator(state: seed)
+        random = SeededGenerator(seed: seed)
         store.now = now
         store.clockOffset = 0
         try await begin(parent: nil, host: "a")

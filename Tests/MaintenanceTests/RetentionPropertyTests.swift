@@ -34,7 +34,7 @@ import Testing
         _ place: String
     ) async throws {
         let reader = try await ReferenceReader(Catalog(store: store))
-        var random = SeededGenerator(state: UInt64(paths))
+        var random = SeededGenerator(seed: UInt64(paths))
         let required = history.required(at: now)
         #expect(!required.isEmpty)
         var found: [GenerationID: [TXID: DatabaseDigest]] = [:]

@@ -77,7 +77,7 @@ import Testing
 
     /// A database that commits each quarter of a day and takes a snapshot each third day.
     private func history(days: Int) async throws -> (MemoryStore, SimulatedAgent) {
-        var random = SeededGenerator(state: 1)
+        var random = SeededGenerator(seed: 1)
         let store = MemoryStore()
         store.now = time(0)
         store.clockOffset = 0
@@ -127,7 +127,7 @@ import Testing
     @Test func `a parent stays while its child needs it, then it is closed, then deleted`()
         async throws
     {
-        var random = SeededGenerator(state: 2)
+        var random = SeededGenerator(seed: 2)
         let (store, parent) = try await history(days: 2)
         store.now = time(3)
         let origin = GenerationRecord.Parent(generation: parent.record.id, txid: parent.txid)
@@ -192,7 +192,7 @@ import Testing
     }
 
     @Test func `what is dated in the future is kept, and reported`() async throws {
-        var random = SeededGenerator(state: 3)
+        var random = SeededGenerator(seed: 3)
         let (store, agent) = try await history(days: 30)
         agent.commit(at: time(400), random: &random)
         try await agent.ship()
@@ -206,7 +206,7 @@ import Testing
     }
 
     @Test func `nothing is deleted while a generation cannot be read, or is forked`() async throws {
-        var random = SeededGenerator(state: 4)
+        var random = SeededGenerator(seed: 4)
         let (store, agent) = try await history(days: 30)
         let folder = "highwater-1/\(GenerationID(time: time(29), random: 5))/generation.json"
         try await store.put(ObjectKey(folder)!, bytes: Array("{".utf8))

@@ -385,10 +385,8 @@ def wal_is_bounded(bed):
     writer.wait()
     agent.stop()
     bed.notes.append(f"WAL at most {largest / 2**20:.1f} MiB")
-    # More than a GiB without resets. scripts/test.sh asks for less when nothing else runs: beside
-    # other tests a debug build that gets half a core has let it grow to 247 MiB.
-    limit = int(os.environ.get("HIGHWATER_WAL_MIB", "512"))
-    assert largest < limit * 2**20, f"the WAL grew to {largest / 2**20:.0f} MiB"
+    # More than a GiB without resets; alone on two cores a debug build needs 25 to 43 MiB.
+    assert largest < 64 * 2**20, f"the WAL grew to {largest / 2**20:.0f} MiB"
     bed.judge(sparse=True, sample=10, least=100)
 
 

@@ -92,4 +92,13 @@ import Testing
         #expect(try await Catalog(store: store).tip(of: first)?.lastTXID == TXID(2))
         try await agent.stop()
     }
+
+    @Test func `a claim that somebody else made first is not ours`() async throws {
+        let store = MemoryStore()
+        let generation = GenerationID(time: .now, random: 1)
+        store.setHook { $0.operation == .put && $0.number < 2 ? .before(.preconditionFailed) : nil }
+        let ownership = Ownership(store: store, interval: 0)
+        try await ownership.claim(generation, writer: WriterTag(1), after: TXID(1))
+        #expect(try await Catalog(store: store).claims(of: generation).map(\.number) == [1])
+    }
 }

@@ -1,5 +1,6 @@
 import Bytes
 import SegmentFormat
+import TestSupport
 import Testing
 
 /// Bytes that were cut off, flipped, swapped, or never were a segment.

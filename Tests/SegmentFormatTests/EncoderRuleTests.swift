@@ -1,6 +1,7 @@
 import Bytes
 import PageHashing
 import SegmentFormat
+import TestSupport
 import Testing
 
 /// What the encoders refuse, so that no segment is written that a restore would refuse.

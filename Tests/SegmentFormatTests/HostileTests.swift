@@ -1,6 +1,7 @@
 import Bytes
 import PageHashing
 import SegmentFormat
+import TestSupport
 import Testing
 import Zstandard
 

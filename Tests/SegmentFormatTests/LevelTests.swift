@@ -1,6 +1,7 @@
 import Bytes
 import PageHashing
 import SegmentFormat
+import TestSupport
 import Testing
 
 /// Windows of commits as the pages that changed in them, and the proof that none is missing.

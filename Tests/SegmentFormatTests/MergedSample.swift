@@ -1,6 +1,7 @@
 import Bytes
 import PageHashing
 import SegmentFormat
+import TestSupport
 
 /// Packs and levels of small databases.
 enum MergedSample {

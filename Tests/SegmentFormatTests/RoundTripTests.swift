@@ -1,6 +1,7 @@
 import Bytes
 import PageHashing
 import SegmentFormat
+import TestSupport
 import Testing
 
 private let pageSizes = [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536]

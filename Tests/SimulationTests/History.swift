@@ -252,7 +252,6 @@ final class History: AgentObserver {
         isEnding = true
         world.note("the end: no more accidents")
         bucket.faults = StoreFaults()
-        bucket.past = nil
         world.interruptionShare = 0
         let database = databases[0]
         if !database.isApplicationRunning { startApplication(database) }

@@ -72,7 +72,7 @@ struct Judge {
 
     private func verdict(seed: UInt64) async throws -> Verdict {
         var verdict = Verdict()
-        var random = SeededGenerator(state: seed ^ 0x5eed)
+        var random = SeededGenerator(seed: seed ^ 0x5eed)
         let catalog = Catalog(store: store)
         let list = try await catalog.generations()
         for (id, error) in list.damaged where truth.durable[id] != nil {

@@ -15,7 +15,6 @@ struct StoreFaults {
     var lostAfter = 0.0
     var late = 0.0
     var twice = 0.0
-    var stale = 0.0
     var corrupt = 0.0
     var slow = 0.0
     /// Until then nothing answers, in the world's time.
@@ -29,8 +28,6 @@ final class Bucket: @unchecked Sendable {
     var faults = StoreFaults()
     var requests = 0
     var failures = 0
-    /// The listing as it was a while ago.
-    var past: MemoryStore?
 }
 
 /// The bucket as one process reaches it: each request takes time, in which the process may die.
@@ -48,14 +45,7 @@ struct SimulatedStore: ObjectStore {
         body: any ObjectBody,
         ifAbsent: Bool
     ) async throws(StoreError) {
-        var body = body
-        var bytes: [UInt8] = []
-        do {
-            while let chunk = try await body.next() { bytes += chunk }
-        } catch {
-            throw StoreError(.bodyFailed, .put, object: key.path, "\(error)")
-        }
-        let content = bytes
+        let content = try await MemoryStore.content(of: body, for: key)
         try await request(.put, key.path, changes: true) { store throws(StoreError) in
             try await store.put(key, body: BytesBody(content), ifAbsent: ifAbsent)
         }
@@ -85,11 +75,7 @@ struct SimulatedStore: ObjectStore {
         after: String?,
         limit: Int?
     ) async throws(StoreError) -> [ObjectInfo] {
-        if let past = bucket.past, world.dice.chance(bucket.faults.stale) {
-            world.note("  list \(prefix): stale")
-            return try await past.list(prefix: prefix, after: after, limit: limit)
-        }
-        return try await request(.list, prefix, changes: false) { store throws(StoreError) in
+        try await request(.list, prefix, changes: false) { store throws(StoreError) in
             try await store.list(prefix: prefix, after: after, limit: limit)
         }
     }
@@ -141,10 +127,7 @@ struct SimulatedStore: ObjectStore {
         case .none: break
         }
         let result = try await apply(bucket.memory)
-        if changes {
-            world.note("  \(operation) \(name)")
-            if world.dice.chance(0.2) { bucket.past = bucket.memory.copy() }
-        }
+        if changes { world.note("  \(operation) \(name)") }
         _ = await world.wait(time - share)
         guard life.isAlive else { throw gone }
         return result

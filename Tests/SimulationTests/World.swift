@@ -1,19 +1,9 @@
 import Bytes
 import Platform
 import Synchronization
+import TestSupport
 
-/// SplitMix64: the same numbers for the same seed, on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-        return z ^ z >> 31
-    }
-
+extension SeededGenerator {
     mutating func number(_ range: ClosedRange<Int64>) -> Int64 { .random(in: range, using: &self) }
 
     mutating func chance(_ share: Double) -> Bool {
@@ -65,7 +55,7 @@ final class World: Surroundings, @unchecked Sendable {
     var interruptionShare = 0.0
     private var isInterrupting = false
 
-    init(seed: UInt64) { dice = SeededGenerator(state: seed) }
+    init(seed: UInt64) { dice = SeededGenerator(seed: seed) }
 
     // MARK: - Surroundings
 

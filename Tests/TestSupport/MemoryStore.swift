@@ -85,14 +85,7 @@ package final class MemoryStore: ObjectStore {
         body: any ObjectBody,
         ifAbsent: Bool
     ) async throws(StoreError) {
-        var body = body
-        var bytes: [UInt8] = []
-        do {
-            while let chunk = try await body.next() { bytes += chunk }
-        } catch {
-            throw StoreError(.bodyFailed, .put, object: key.path, "\(error)")
-        }
-        let content = bytes
+        let content = try await Self.content(of: body, for: key)
         try perform(.put, key.path) { state throws(StoreError) in
             if ifAbsent, state.objects[key] != nil {
                 throw StoreError(.preconditionFailed, .put, object: key.path, "it exists")
@@ -100,6 +93,21 @@ package final class MemoryStore: ObjectStore {
             state.objects[key] = content
             state.modified[key] = state.now
         }
+    }
+
+    /// All bytes of a body; what goes wrong with it is an error of the put.
+    package static func content(
+        of body: any ObjectBody,
+        for key: ObjectKey
+    ) async throws(StoreError) -> [UInt8] {
+        var body = body
+        var bytes: [UInt8] = []
+        do {
+            while let chunk = try await body.next() { bytes += chunk }
+        } catch {
+            throw StoreError(.bodyFailed, .put, object: key.path, "\(error)")
+        }
+        return bytes
     }
 
     package func get(
