@@ -62,9 +62,14 @@ package struct HazardWatch: Sendable {
         scan: ProcessScan = .recent(),
         isStopped: () -> Bool
     ) throws {
-        let openers = Openers.look(layout, host: host, scan: scan)
-        var findings = LayoutRules.findings(layout, population: openers.population)
-        findings += OpenerRules.findings(layout, openers, isAgent: true)
+        var findings = findings(layout, scan)
+        // Files come and go while applications start and end, and our looks at the folder and at
+        // the processes are not of one moment: what is fatal has to be seen several times.
+        for _ in 1..<Limits.suspiciousPolls where findings.contains(where: { $0.verdict == .fatal })
+        {
+            try Readiness.pause(nanoseconds: Self.lookPause)
+            findings = self.findings(try Layout.look(layout.path), .now())
+        }
         findings += PeerRules.findings(own, living: try livingPeers(isStopped: isStopped))
         for finding in findings.worstFirst { raise(finding) }
         let fatal = findings.filter { $0.verdict == .fatal }
@@ -75,6 +80,12 @@ package struct HazardWatch: Sendable {
                 + "'highwater doctor' shows everything; -allow-hazard starts nevertheless, "
                 + "without ever checkpointing"
         )
+    }
+
+    private func findings(_ layout: Layout, _ scan: ProcessScan) -> [Finding] {
+        let openers = Openers.look(layout, host: host, scan: scan)
+        return LayoutRules.findings(layout, population: openers.population)
+            + OpenerRules.findings(layout, openers, isAgent: true)
     }
 
     private func livingPeers(isStopped: () -> Bool) throws -> [PeerNote] {
