@@ -241,7 +241,7 @@ def spool_outlives_the_agent(bed):
     holder.execute("PRAGMA wal_autocheckpoint=0")
     agent = bed.started_agent()
     bed.writer(commits=10, autocheckpoint=0).wait()
-    agent.wait_until(lambda: len(bed.highwater.history(bed.url)) >= 10, "the first commits", 20)
+    agent.wait_until(lambda: len(bed.highwater.history(bed.url)) >= 10, "the first commits", 60)
     away = bed.store + ".away"
     os.rename(bed.store, away)
     with open(bed.store, "w", encoding="utf-8") as f:
