@@ -10,7 +10,7 @@ FROM swift:6.3-bookworm AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         libsqlite3-dev libzstd-dev libxxhash-dev libcurl4-openssl-dev libexpat1-dev libssl-dev \
-        pkg-config \
+        libyaml-dev libmicrohttpd-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Package.swift Package.resolved* ./
@@ -25,7 +25,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         ca-certificates libcurl4 libexpat1 libsqlite3-0 libssl3 libstdc++6 libxxhash0 \
-        libzstd1 \
+        libmicrohttpd12 libyaml-0-2 libzstd1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home highwater
 COPY --from=build /highwater /usr/local/bin/highwater

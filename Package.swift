@@ -46,6 +46,34 @@ func tests(
     )
 }
 
+/// What has decoders of bytes from disk or network.
+let fuzzed: [Target.Dependency] = [
+    "BackupCatalog", "Bytes", "Configuration", "Digests", "HTTPServer", "HTTPTransport", "Hazards",
+    "ObjectStorage", "PageHashing", "Platform", "Replication", "Restore", "S3", "SegmentFormat",
+    "Supervision", "WALFormat", "Zstandard",
+]
+
+/// The decoders in two forms: under libFuzzer, whose runtime no other build has (`make fuzz` sets
+/// the variable), and as tests that replay its seeds.
+let fuzzing: Target =
+    Context.environment["HIGHWATER_FUZZ"] != nil
+    ? .executableTarget(
+        name: "Fuzz",
+        dependencies: fuzzed,
+        path: "Fuzz",
+        exclude: ["Corpus", "Replay", "seeds.py"],
+        sources: ["Decoders", "Driver"],
+        swiftSettings: testSettings
+    )
+    : .testTarget(
+        name: "FuzzTests",
+        dependencies: fuzzed + ["TestSupport"],
+        path: "Fuzz",
+        exclude: ["Corpus", "Driver", "seeds.py"],
+        sources: ["Decoders", "Replay"],
+        swiftSettings: hotTestSettings
+    )
+
 let package = Package(
     name: "highwater",
     products: [.executable(name: "highwater", targets: ["highwater"])],
@@ -67,6 +95,12 @@ let package = Package(
             pkgConfig: "libxxhash",
             providers: [.apt(["libxxhash-dev"])]
         ),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(
+            name: "CMicroHTTPD",
+            pkgConfig: "libmicrohttpd",
+            providers: [.apt(["libmicrohttpd-dev"])]
+        ),
         .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
         .target(name: "CLinux"),
         // libcurl is loaded when it is needed, so this has code: Debian's libcurl4-openssl-dev.
@@ -84,6 +118,7 @@ let package = Package(
         module("SQLiteAccess", ["CSQLite", "Bytes", "Platform", "WALFormat"], hot: true),
         module("Digests", ["COpenSSL"], hot: true),
         module("HTTPTransport", ["CCurl", "Platform"], hot: true),
+        module("HTTPServer", ["CMicroHTTPD", "Platform"]),
         module("ObjectStorage", ["Bytes", "Platform"]),
         module(
             "S3",
@@ -92,6 +127,8 @@ let package = Package(
         ),
         module("Hazards", ["Bytes", "Platform", "SQLiteAccess", "WALFormat"]),
         module("StoreCheck", ["ObjectStorage", "Platform", "S3"]),
+
+        module("Configuration", ["CYAML", "ObjectStorage"]),
 
         // The engine.
         module("BackupCatalog", ["Bytes", "ObjectStorage", "SegmentFormat"]),
@@ -121,13 +158,21 @@ let package = Package(
             hot: true
         ),
 
+        module(
+            "Supervision",
+            [
+                "BackupCatalog", "Bytes", "Configuration", "HTTPServer", "Hazards", "Maintenance",
+                "ObjectStorage", "Platform", "Replication", "Restore", "SQLiteAccess",
+            ]
+        ),
+
         // What people run.
         .target(
             name: "AgentCLI",
             dependencies: [
-                "BackupCatalog", "Bytes", "Hazards", "Maintenance", "ObjectStorage", "Platform",
-                "Replication", "Restore", "S3", "SegmentFormat", "SQLiteAccess", "StoreCheck",
-                "WALFormat",
+                "BackupCatalog", "Bytes", "Configuration", "HTTPTransport", "Hazards",
+                "Maintenance", "ObjectStorage", "Platform", "Replication", "Restore", "S3",
+                "SegmentFormat", "SQLiteAccess", "StoreCheck", "Supervision", "WALFormat",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -189,8 +234,19 @@ let package = Package(
             ]
         ),
         tests("HazardsTests", ["Bytes", "Hazards", "Platform", "SQLiteAccess", "WALFormat"]),
+        tests("ConfigurationTests", ["Configuration", "ObjectStorage"]),
+        tests("HTTPServerTests", ["HTTPServer", "HTTPTransport", "Platform"]),
+        tests(
+            "SupervisionTests",
+            [
+                "BackupCatalog", "Bytes", "CSQLite", "Configuration", "HTTPServer", "ObjectStorage",
+                "Platform", "Replication", "Restore", "SQLiteAccess", "Supervision",
+            ]
+        ),
+        tests("PlatformTests", ["Bytes", "Platform", "SQLiteAccess"]),
         tests("AgentCLITests", ["AgentCLI", "Bytes", "Platform"]),
         tests("EndToEndTests", ["Bytes", "Platform"]),
         tests("TidyTests", []),
+        fuzzing,
     ]
 )

@@ -19,27 +19,43 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(
-    0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Tests", "Oracle")
+sys.path.append(
+    os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Tests", "Oracle")
 )
 
 from agent import Agent, Highwater, folder_url
 
 
 def measured(arguments, target=None):
-    """Seconds and peak resident bytes of a command whose output goes to `target`."""
+    """Seconds, peak resident bytes and CPU seconds of a command whose output goes to `target`."""
     output = open(target, "wb") if target else subprocess.DEVNULL
     started = time.monotonic()
     process = subprocess.Popen(arguments, stdout=output, stderr=subprocess.PIPE)
-    _, status, usage = os.wait4(process.pid, 0)
+    peak = pid = 0
+    while pid == 0:
+        # Not wait4's maximum, which includes what this process had when it forked.
+        peak = max(peak, peak_resident(process.pid))
+        time.sleep(0.002)
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+    process.returncode = os.waitstatus_to_exitcode(status)
     if target:
         os.fsync(output.fileno())
         output.close()
     seconds = time.monotonic() - started
-    if status != 0:
-        raise RuntimeError(f"{arguments[:3]} ended with {status}: {process.stderr.read()[-500:]}")
+    message = process.stderr.read()[-500:]
     process.stderr.close()
-    return seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
+    if status != 0:
+        raise RuntimeError(f"{arguments[:3]} ended with {status}: {message}")
+    return seconds, peak, usage.ru_utime + usage.ru_stime
+
+
+def peak_resident(pid):
+    """The most memory that a running process has had since its exec; 0 when it has ended."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+            return int(f.read().partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError):
+        return 0
 
 
 def best(runs, arguments, target, clean=()):
@@ -92,7 +108,7 @@ def prepare(options, folder):
     db, rows = fill(database, options.mib)
     agent = Agent(options.binary, database, url, os.path.join(folder, "agent.log"))
     agent.start().wait_attached()
-    agent.wait_until(lambda: "base confirmed" in agent.log(), "the snapshot", seconds=900)
+    agent.wait_until(lambda: "snapshot stored" in agent.log(), "the snapshot", seconds=900)
     commit(db, rows, options.commits)
     agent.stop(seconds=600)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -35,7 +35,7 @@ sed "s|/usr/bin/highwater|$prefix/bin/highwater|" etc/systemd/highwater.service 
 put 0644 "$work/unit" "$root/lib/systemd/system/highwater.service"
 
 examples=$share/doc/highwater/examples
-for example in etc/*.yml etc/kubernetes/*.yaml; do
+for example in etc/*.yml etc/kubernetes/*.yaml etc/prometheus/*.yml etc/grafana/*.json; do
     put 0644 "$example" "$examples/${example#etc/}"
 done
 put 0644 LICENSE "$share/doc/highwater/copyright"

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-mapfile -t programs < <(find Tests Benchmarks scripts -name '*.py' | sort)
+mapfile -t programs < <(find Tests Benchmarks Fuzz scripts -name '*.py' | sort)
 if [[ ${#programs[@]} -gt 0 ]]; then
     scripts/python.sh -W error -c '
 import ast, sys

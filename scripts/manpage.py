@@ -25,7 +25,8 @@ EXIT_CODES = [
     (130, "Interrupted."),
 ]
 FILES = [
-    ("/etc/default/highwater", "What the systemd unit backs up, and where to."),
+    ("/etc/highwater.yml", "What is backed up, and where to."),
+    ("/etc/default/highwater", "Variables for it, and credentials, when run by systemd."),
     (
         ".NAME-highwater/",
         "Beside each database: the agent's few local files. They may be deleted while it does "

@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(
     libsqlite3-dev libzstd-dev libxxhash-dev libcurl4-openssl-dev libexpat1-dev libssl-dev
-    pkg-config sqlite3
+    libyaml-dev libmicrohttpd-dev pkg-config sqlite3
 )
 if [[ "${1:-build}" == test ]]; then
     packages+=(python3 python3-venv python3-yaml curl openssl bindfs fuse)

@@ -48,7 +48,14 @@ step "model check"
 
 step "a writer at full speed, alone on the machine"
 scripts/python.sh Tests/Oracle/run.py --binary .build/debug/highwater wal_is_bounded \
+    wal_is_bounded_beside_checkpoints \
     2>&1 | tee -a "$log" || status=$?
+
+step "real processes under faults"
+for store in file s3; do
+    scripts/python.sh Tests/Chaos/chaos.py --binary .build/debug/highwater --store "$store" \
+        --rounds 4 --seed 7 2>&1 | tee -a "$log" || status=$?
+done
 
 step "simulated histories"
 # A fixed set has to pass. Fresh seeds are reported: `make sim SEEDS=N-N` repeats one.

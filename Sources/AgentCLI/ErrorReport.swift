@@ -1,5 +1,6 @@
 import ArgumentParser
 import BackupCatalog
+import Configuration
 import Glibc
 import Hazards
 import Maintenance
@@ -9,6 +10,7 @@ import Replication
 import Restore
 import SQLiteAccess
 import SegmentFormat
+import Supervision
 
 /// The one place where errors become words and exit codes (README.md).
 enum ErrorReport {
@@ -35,23 +37,8 @@ enum ErrorReport {
     /// The exit code of a module's error; nil for ArgumentParser's.
     static func exitCode(_ error: any Error) -> Int32? {
         switch error {
-        case let error as ReplicationError:
-            switch error.code {
-            case .noFolder, .notADatabase, .notWAL: 2
-            case .exclusivelyLocked, .hazard, .databaseChanged: 9
-            case .accessDenied: 4
-            case .notDurable: 3
-            case .ownedByAnother, .superseded: 8
-            }
-        case let error as StoreError:
-            switch error.code {
-            case .notFound: 5
-            case .accessDenied: 4
-            case .unreachable, .noSpace, .noBucket: 3
-            case .unsupported, .invalid: 2
-            case .damaged: 7
-            default: 1
-            }
+        case let error as ReplicationError: exitCode(error.code)
+        case let error as StoreError: exitCode(error.code)
         // A store that answers, and answers wrongly, cannot keep a backup whole.
         case let error as CheckFailed: error.cause.map { exitCode($0) ?? 1 } ?? 7
         case let error as CatalogError:
@@ -67,14 +54,19 @@ enum ErrorReport {
             case .unsafeOutput, .noSpace: 9
             case .integrity, .vanished: 7
             case .usage: 2
+            case .accessDenied: 4
             }
         case is SegmentError: 7
         case is CancellationError: 130
-        case let error as HazardsError:
+        case is ConfigurationError: 2
+        case let error as SupervisionError:
             switch error.code {
-            case .unusablePath: 2
-            case .unsafe: 9
+            case .invalid: 2
+            case .missing: 5
+            case .notDurable: 3
+            case .ending: 1
             }
+        case let error as HazardsError: error.code == .unusablePath ? 2 : 9
         case let error as MaintenanceError:
             switch error.code {
             case .clockDiffers: 9
@@ -85,6 +77,28 @@ enum ErrorReport {
         case let error as SystemError: error.number == EACCES || error.number == EPERM ? 4 : 1
         case let error as SQLiteError: error.isAccessDenied ? 4 : error.isBusy ? 9 : 1
         default: nil
+        }
+    }
+
+    private static func exitCode(_ code: ReplicationError.Code) -> Int32 {
+        switch code {
+        case .noFolder, .notADatabase, .notWAL: 2
+        case .exclusivelyLocked, .hazard, .databaseChanged: 9
+        case .accessDenied: 4
+        case .notDurable, .backlogTooLarge: 3
+        case .ownedByAnother, .superseded: 8
+        case .backupGone: 7
+        }
+    }
+
+    private static func exitCode(_ code: StoreError.Code) -> Int32 {
+        switch code {
+        case .notFound: 5
+        case .accessDenied: 4
+        case .unreachable, .noSpace, .noBucket: 3
+        case .unsupported, .invalid: 2
+        case .damaged: 7
+        default: 1
         }
     }
 }

@@ -10,8 +10,14 @@ enum SQLiteCheck {
         on executor: ThreadExecutor
     ) -> @Sendable (String) async throws -> Void {
         { path in
-            let problems = try await executor.run {
-                try IntegrityCheck.problems(of: path, depth: depth)
+            let problems: [String] = try await executor.run {
+                do throws(SQLiteError) {
+                    return try IntegrityCheck.problems(of: path, depth: depth)
+                } catch {
+                    // It may be damaged too badly to be checked.
+                    guard error.isDamage else { throw error }
+                    return [error.message]
+                }
             }
             guard let first = problems.first else { return }
             throw RestoreError(

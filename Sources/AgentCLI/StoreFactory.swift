@@ -1,3 +1,4 @@
+import Configuration
 import Glibc
 import ObjectStorage
 import Platform
@@ -15,29 +16,42 @@ enum StoreFactory {
     }
 
     static func open(
-        _ url: String,
+        _ place: StoreURL,
+        credentials: ReplicaCredentials? = nil,
         executor: ThreadExecutor,
         use: Use = .command,
         log: @escaping StoreLog = LogLines(minimum: 2).storeLog
     ) throws(StoreError) -> any ObjectStore {
-        switch try StoreURL.parse(url) {
+        switch place {
         case .folder(let path): return FolderStore(root: path, executor: executor)
         case .bucket(let bucket):
             return try S3Store(
                 bucket,
-                environment: ProcessEnvironment.current,
+                environment: environment(with: credentials),
                 policy: use == .service ? .service : .interactive,
                 executor: executor,
                 log: log
             )
         }
     }
+
+    /// The process's environment, with keys of the configuration file's before what it says.
+    private static func environment(with credentials: ReplicaCredentials?) -> [String: String] {
+        var environment = ProcessEnvironment.current
+        guard let credentials else { return environment }
+        environment["AWS_ACCESS_KEY_ID"] = credentials.accessKeyID
+        environment["AWS_SECRET_ACCESS_KEY"] = credentials.secret
+        environment["AWS_SESSION_TOKEN"] = credentials.sessionToken
+        return environment
+    }
 }
 
 /// The environment of this process.
 enum ProcessEnvironment {
-    /// All variables. Read while the program starts: nothing in it sets any.
-    static var current: [String: String] {
+    /// All variables, as they were when they were first asked for: nothing in the program sets any.
+    static let current = read()
+
+    private static func read() -> [String: String] {
         var variables: [String: String] = [:]
         var entry = environ
         while let raw = entry.pointee {
@@ -50,21 +64,5 @@ enum ProcessEnvironment {
             entry += 1
         }
         return variables
-    }
-}
-
-extension LogLines {
-    /// Lines of a store.
-    var storeLog: StoreLog {
-        { level, message, values in
-            let translated: (ReplicationLog) -> Void = { log in
-                switch level {
-                case .debug: log(.debug, message, values)
-                case .info: log(.info, message, values)
-                case .warning: log(.warning, message, values)
-                }
-            }
-            translated(function)
-        }
     }
 }

@@ -1,5 +1,6 @@
 package import Bytes
 import FoundationEssentials
+import SegmentFormat
 
 /// What `generation.json` says: the first object of every generation.
 ///
@@ -196,7 +197,7 @@ private struct JSONForm: Codable {
         var origin: GenerationRecord.Parent?
         if let parent {
             guard let generation = GenerationID(parent.generation),
-                let txid = TXID(hex: parent.txid)
+                let txid = TXID(hex: parent.txid), txid <= SegmentLimits.maxTXID
             else { return nil }
             origin = GenerationRecord.Parent(generation: generation, txid: txid)
         }

@@ -67,6 +67,11 @@ package struct LineageGraph: Sendable {
         var (txid, id) = (txid, id)
         var seen: Set<GenerationID> = []
         while seen.insert(id).inserted {
+            // The state lies before the generation began: an ancestor has it.
+            if let parent = parent(of: id), txid < parent.txid {
+                id = parent.generation
+                continue
+            }
             guard let run = timelines[id]?.run(holding: txid) else { return false }
             if run.snapshots.contains(where: { $0.name.maxTXID <= txid }) { return true }
             guard run.beginsWithParent, let parent = parent(of: id) else { return false }

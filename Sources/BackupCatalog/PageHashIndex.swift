@@ -13,7 +13,11 @@ package struct PageHashIndex: Sendable {
     /// Where each of the states that were looked for was last recorded; nil when nowhere.
     package private(set) var matches: [Match?]
 
+    /// The generation whose segments are applied now.
+    fileprivate var generation: GenerationID
     private let wanted: [Wanted]
+    /// Pages of the commit whose record comes next: that their numbers are possible shows there.
+    private var pending: [PageEntry] = []
     /// Pages of a sliced snapshot, by the slice that they belong to: the first page of each block.
     private var slices: [(firstPage: UInt32, txid: TXID)] = []
 
@@ -33,13 +37,16 @@ package struct PageHashIndex: Sendable {
 
     /// A recorded state.
     package struct Match: Sendable {
+        /// The generation that has it, not one that only goes on from it.
+        package let generation: GenerationID
         /// The commit after which it was recorded.
         package let txid: TXID
         /// When that commit was seen.
         package let time: Timestamp
     }
 
-    fileprivate init(at txid: TXID, wanted: [Wanted]) {
+    fileprivate init(of generation: GenerationID, at txid: TXID, wanted: [Wanted]) {
+        self.generation = generation
         self.txid = txid
         self.wanted = wanted
         matches = wanted.map { _ in nil }
@@ -59,6 +66,7 @@ package struct PageHashIndex: Sendable {
         for block in layout.blocks where block.kind == .meta {
             let stored = bytes[Int(block.range.lowerBound)..<Int(block.range.upperBound)]
             for record in try LogBlocks.decodeMeta(stored, block, using: &decompressor) {
+                try checkPageCount(checker)
                 let belongs = checker.txid
                 try checker.check(record)
                 if belongs > txid { take(record, of: belongs) }
@@ -66,10 +74,20 @@ package struct PageHashIndex: Sendable {
         }
     }
 
+    /// Checks that the next commit goes on from this state. While a sliced snapshot becomes one,
+    /// it has pages of later commits.
+    fileprivate func checkPageCount(_ checker: LogRecordChecker) throws(SegmentError) {
+        guard checker.txid > max(txid, slices.last?.txid ?? .zero) else { return }
+        try checker.checkPageCount(before: pageCount)
+    }
+
     fileprivate mutating func take(_ record: LogRecord, of commit: TXID) {
         switch record {
-        case .page(let entry): take(entry, of: commit)
-        case .commit(let record): end(record)
+        case .page(let entry): pending.append(entry)
+        case .commit(let record):
+            for entry in pending { take(entry, of: commit) }
+            pending.removeAll(keepingCapacity: pending.capacity <= 4096)
+            end(record)
         }
     }
 
@@ -116,7 +134,7 @@ package struct PageHashIndex: Sendable {
     ) {
         for (place, wanted) in wanted.enumerated()
         where digest == wanted.digest && pageCount == wanted.pageCount {
-            matches[place] = Match(txid: txid, time: time)
+            matches[place] = Match(generation: generation, txid: txid, time: time)
         }
     }
 }
@@ -131,6 +149,10 @@ extension Catalog {
         at txid: TXID,
         searching wanted: [PageHashIndex.Wanted]
     ) async throws -> PageHashIndex {
+        if let parent = generation.record.parent, txid < parent.txid {
+            let before = try await self.generation(parent.generation)
+            return try await pageHashes(of: before, at: txid, searching: wanted)
+        }
         let timeline = try await timeline(of: generation)
         guard let run = timeline.run(holding: txid) else {
             throw CatalogError(
@@ -141,11 +163,12 @@ extension Catalog {
         }
         var index: PageHashIndex
         if let base = run.snapshots.last(where: { $0.name.maxTXID <= txid }) {
-            index = PageHashIndex(at: base.name.minTXID, wanted: wanted)
+            index = PageHashIndex(of: generation.id, at: base.name.minTXID, wanted: wanted)
             try await read(snapshot: base, into: &index, pageSize: generation.record.pageSize)
         } else if run.beginsWithParent, let parent = generation.record.parent {
             let before = try await self.generation(parent.generation)
             index = try await pageHashes(of: before, at: parent.txid, searching: wanted)
+            index.generation = generation.id
         } else {
             throw CatalogError(
                 .noBase,
@@ -153,11 +176,11 @@ extension Catalog {
                 "no snapshot serves TXID \(txid)"
             )
         }
-        for slice in run.slices
-        where slice.txids.upperBound > index.txid && slice.txids.lowerBound <= txid {
-            let last = min(txid, slice.txids.upperBound)
-            try await read(log: slice.segment, through: last, into: &index)
+        let reached = index.txid
+        let logs = run.slices.filter {
+            $0.txids.upperBound > reached && $0.txids.lowerBound <= txid
         }
+        try await read(logs: logs, through: txid, into: &index)
         guard index.txid >= txid else {
             throw CatalogError(
                 .damaged,
@@ -188,24 +211,72 @@ extension Catalog {
         }
     }
 
+    /// Log segments that are fetched before it is their turn.
+    private static var segmentsAhead: Int { 16 }
+    /// The longest segment that is fetched in one go, in bytes, and not its META blocks alone.
+    private static var wholeBytesMax: UInt64 { 256 << 10 }
+
+    /// Reads log segments in their order, with the next ones on their way.
+    private func read(
+        logs: [LogSlice],
+        through txid: TXID,
+        into index: inout PageHashIndex
+    ) async throws {
+        try await withThrowingTaskGroup(of: (place: Int, body: [UInt8]?).self) { group in
+            var bodies: [Int: [UInt8]?] = [:]
+            var begun = 0
+            for (place, slice) in logs.enumerated() {
+                while begun < logs.count, begun < place + Self.segmentsAhead {
+                    let (number, segment) = (begun, logs[begun].segment)
+                    group.addTask { (number, try await whole(segment)) }
+                    begun += 1
+                }
+                while bodies[place] == nil, let fetched = try await group.next() {
+                    bodies[fetched.place] = .some(fetched.body)
+                }
+                try await read(
+                    log: slice.segment,
+                    whole: bodies.removeValue(forKey: place) ?? nil,
+                    through: min(txid, slice.txids.upperBound),
+                    into: &index
+                )
+            }
+        }
+    }
+
+    /// The segment's bytes, if it is a short one.
+    private func whole(_ segment: StoredSegment) async throws -> [UInt8]? {
+        guard segment.size <= Self.wholeBytesMax else { return nil }
+        return try await SegmentFetcher(segment, from: store).bytes(in: 0..<segment.size)
+    }
+
     private func read(
         log: StoredSegment,
+        whole: [UInt8]?,
         through last: TXID,
         into index: inout PageHashIndex
     ) async throws {
         let fetcher = SegmentFetcher(log, from: store)
-        let layout = try await fetcher.layout()
+        let layout = try await fetcher.layout(of: whole)
         var checker = LogRecordChecker(header: layout.header)
         var decompressor = Decompressor()
         for block in layout.blocks where block.kind == .meta {
-            let bytes = try await fetcher.bytes(in: block.range)
+            let bytes: ArraySlice<UInt8>
+            if let whole {
+                bytes = whole[Int(block.range.lowerBound)..<Int(block.range.upperBound)]
+            } else {
+                bytes = try await fetcher.bytes(in: block.range)[...]
+            }
             let records = try log.naming { () throws(SegmentError) in
-                try LogBlocks.decodeMeta(bytes[...], block, using: &decompressor)
+                try LogBlocks.decodeMeta(bytes, block, using: &decompressor)
             }
             for record in records {
                 let belongs = checker.txid
                 if belongs > last { return }
-                try log.naming { () throws(SegmentError) in try checker.check(record) }
+                try log.naming { () throws(SegmentError) in
+                    try index.checkPageCount(checker)
+                    try checker.check(record)
+                }
                 if belongs > index.txid { index.take(record, of: belongs) }
             }
         }

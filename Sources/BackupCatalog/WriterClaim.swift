@@ -1,6 +1,7 @@
 package import Bytes
 import FoundationEssentials
 package import ObjectStorage
+import SegmentFormat
 
 /// What `writers/<n>` says: who goes on writing a generation.
 ///
@@ -86,7 +87,7 @@ package struct WriterClaim: Hashable, Sendable {
             )
         }
         guard let writer = WriterTag(hex: form.writer), let txid = TXID(hex: form.txid),
-            let time = Timestamp(rfc3339: form.time)
+            txid <= SegmentLimits.maxTXID, let time = Timestamp(rfc3339: form.time)
         else { throw CatalogError(.damaged, object: object, "a field's value is impossible") }
         self.init(
             writer: writer,

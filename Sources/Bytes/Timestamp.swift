@@ -73,6 +73,8 @@ package struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertibl
         let days = Self.days(year: year, month: month, day: day)
         let seconds = Int64(days) * 86_400 + Int64(hour * 3600 + minute * 60 + min(second, 59))
         milliseconds = (seconds - Int64(offset)) * 1000 + Int64(fraction)
+        // In UTC the year may be one that RFC 3339 has no text for.
+        guard (0...9999).contains(civil.year) else { return nil }
     }
 
     // Days and dates: Howard Hinnant's civil calendar algorithms, counted from 0000-03-01.

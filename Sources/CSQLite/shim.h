@@ -11,6 +11,13 @@ static inline int hw_config_flag(sqlite3 *db, int option, int value) {
     return sqlite3_db_config(db, option, value, (int *)0);
 }
 
+/// For the whole process, before anything else: no page cache is allocated in bulk for each
+/// connection, and no memory statistics are kept.
+static inline int hw_config_small(void) {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    return sqlite3_config(SQLITE_CONFIG_PAGECACHE, (void *)0, 0, 0);
+}
+
 static inline int hw_config_no_lookaside(sqlite3 *db) {
     return sqlite3_db_config(db, SQLITE_DBCONFIG_LOOKASIDE, (void *)0, 0, 0);
 }
@@ -25,6 +32,10 @@ static inline sqlite3_file *hw_database_file(sqlite3 *db) {
 
 static inline int hw_file_read(sqlite3_file *file, void *buffer, int count, int64_t offset) {
     return file->pMethods->xRead(file, buffer, count, offset);
+}
+
+static inline int hw_file_sync(sqlite3_file *file) {
+    return file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
 }
 
 static inline int hw_file_size(sqlite3_file *file, int64_t *size) {

@@ -93,6 +93,8 @@ package struct HTTPOptions: Sendable, Hashable {
     package var clientKey: String?
     /// Whose proxy is used.
     package var proxy = Proxy.environment
+    /// A unix socket to connect to instead of the URL's host.
+    package var socketPath: String?
     /// Whether large bodies ask first (`Expect: 100-continue`).
     package var asksBeforeLargeBodies = true
 

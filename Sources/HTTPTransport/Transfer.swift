@@ -112,6 +112,7 @@ final class Transfer {
         if let folder = options.authorityFolder { set(CURLOPT_CAPATH, folder) }
         if let file = options.clientCertificate { set(CURLOPT_SSLCERT, file) }
         if let file = options.clientKey { set(CURLOPT_SSLKEY, file) }
+        if let path = options.socketPath { set(CURLOPT_UNIX_SOCKET_PATH, path) }
         switch options.proxy {
         case .environment: break
         case .none: set(CURLOPT_NOPROXY, "*")

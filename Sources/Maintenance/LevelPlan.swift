@@ -29,7 +29,16 @@ package struct LevelPlan: Hashable, Sendable {
                 plans += windows(of: run, level: level, now: now, policy: policy)
             }
         }
-        return plans.sorted { ($0.level, $0.start) < ($1.level, $1.start) }
+        return withoutRepeats(plans).sorted { ($0.level, $0.start) < ($1.level, $1.start) }
+    }
+
+    /// Two windows that hold the same commits need one level, the higher one.
+    private static func withoutRepeats(_ plans: [LevelPlan]) -> [LevelPlan] {
+        var highest: [ClosedRange<TXID>: UInt8] = [:]
+        for plan in plans {
+            highest[plan.start...plan.end] = max(plan.level, highest[plan.start...plan.end] ?? 0)
+        }
+        return plans.filter { highest[$0.start...$0.end] == $0.level }
     }
 
     private static func windows(
@@ -48,13 +57,19 @@ package struct LevelPlan: Hashable, Sendable {
                 policy.window(of: $0.segment.name.time, level: level) == window
             }
             slices = slices.dropFirst(part.count)
-            guard window < current, let last = part.last else { continue }
-            let (start, end) = (first.txids.lowerBound.previous, last.txids.upperBound)
-            let isThere = run.levels.contains {
-                $0.name.level >= level && $0.name.minTXID <= start.next && $0.name.maxTXID >= end
+            // An agent's levels end a little after their windows.
+            let missing = part.drop { slice in
+                run.levels.contains {
+                    $0.name.level >= level && $0.name.minTXID <= slice.txids.lowerBound
+                        && $0.name.maxTXID >= slice.txids.upperBound
+                }
             }
+            guard window < current, let first = missing.first, let last = missing.last else {
+                continue
+            }
+            let (start, end) = (first.txids.lowerBound.previous, last.txids.upperBound)
             let skipped = run.byteCount(from: start, through: end)
-            guard !isThere, skipped >= MaintenanceLimits.levelSkipsBytes else { continue }
+            guard skipped >= policy.leastBytes else { continue }
             plans.append(LevelPlan(level: level, start: start, end: end, skippedBytes: skipped))
         }
         return plans

@@ -12,8 +12,6 @@ package enum MaintenanceLimits {
     static let keysPerDelete = 500
     /// A level built without an agent holds its pages in memory; larger windows are left alone.
     package static let offlineLevelBytes = 64 << 20
-    /// A level that would spare a restore less than this, in bytes, is not built.
-    package static let levelSkipsBytes: UInt64 = 64 << 10
     /// How far this machine's clock and the store's may differ, in milliseconds.
     package static let clockDifference: Int64 = 180_000
 }

@@ -101,12 +101,16 @@ package struct SnapshotPolicy: Hashable, Sendable {
 package struct LevelPolicy: Hashable, Sendable {
     /// The length of a level's windows, in milliseconds, by level: 1, 2, 3, ….
     package var periods: [Int64]
+    /// A level that would spare a restore less than this, in bytes, is not built.
+    package var leastBytes: UInt64
 
-    /// A policy: five minutes, an hour, a day.
+    /// A policy: five minutes, an hour, a day; 64 KiB.
     package init(
-        periods: [Int64] = [5 * Milliseconds.minute, Milliseconds.hour, Milliseconds.day]
+        periods: [Int64] = [5 * Milliseconds.minute, Milliseconds.hour, Milliseconds.day],
+        leastBytes: UInt64 = 64 << 10
     ) {
         self.periods = periods
+        self.leastBytes = leastBytes
     }
 
     /// Whether a level is stored: it is at most half of what it lets a restore skip.
@@ -117,11 +121,5 @@ package struct LevelPolicy: Hashable, Sendable {
     /// The number of the window that `time` lies in, of `level`.
     package func window(of time: Timestamp, level: UInt8) -> Int64 {
         time.milliseconds / max(1, periods[Int(level) - 1])
-    }
-
-    /// The levels whose windows end between two times: those to be built now, lowest first.
-    package func levelsEnding(between last: Timestamp, and now: Timestamp) -> [UInt8] {
-        (0..<UInt8(min(periods.count, 254))).map { $0 + 1 }
-            .filter { window(of: last, level: $0) < window(of: now, level: $0) }
     }
 }

@@ -49,7 +49,9 @@ struct RetentionNeeds {
         for id in restorable {
             guard let record = lineage[id]?.generation.record else { continue }
             // A child is younger than its parent: names that say otherwise end nothing.
-            if let parent = lineage.parent(of: id), parent.generation < id {
+            if let parent = lineage.parent(of: id), parent.generation < id,
+                !goesOnBeside(id, parent)
+            {
                 end(parent.generation, by: id)
             }
             byOrigin[Origin(host: record.host, path: record.file.path), default: []].append(id)
@@ -63,6 +65,17 @@ struct RetentionNeeds {
                 end(id, by: next)
             }
         }
+    }
+
+    /// Whether the parent of another file's generation has commits of its own after the one that
+    /// the child goes on from: then the child is a copy's, and the database it was copied from may
+    /// live, though nobody has written to it for a long time.
+    private func goesOnBeside(_ child: GenerationID, _ parent: GenerationRecord.Parent) -> Bool {
+        guard let own = lineage[child]?.generation.record, let timeline = lineage[parent.generation]
+        else { return false }
+        let origin = timeline.generation.record
+        return [own.host, own.file.path] != [origin.host, origin.file.path]
+            && timeline.runs.contains { $0.last > parent.txid }
     }
 
     /// The states that were current at the cutoff or later.
@@ -88,15 +101,23 @@ struct RetentionNeeds {
 
     /// A need that no snapshot of the generation's own serves is a need for the parent's state.
     private mutating func addParents() {
+        struct Need: Hashable {
+            let generation: GenerationID
+            let txid: TXID
+        }
         var open = lineage.ids
-        var added: Set<GenerationID> = []
+        var added: Set<Need> = []
         while let id = open.popLast() {
-            guard let timeline = lineage[id], let parent = lineage.parent(of: id),
-                !added.contains(id), needsParent(timeline)
-            else { continue }
-            added.insert(id)
-            needs[parent.generation, default: []].append(parent.txid...parent.txid)
-            open.append(parent.generation)
+            guard let timeline = lineage[id], let parent = lineage.parent(of: id) else { continue }
+            // States before the generation began are an ancestor's; whoever looks for them comes
+            // through this one.
+            var states = (needs[id] ?? []).map(\.lowerBound).filter { $0 < parent.txid }
+            if needsParent(timeline) { states.append(parent.txid) }
+            for state in states
+            where added.insert(Need(generation: parent.generation, txid: state)).inserted {
+                needs[parent.generation, default: []].append(state...state)
+                open.append(parent.generation)
+            }
         }
     }
 

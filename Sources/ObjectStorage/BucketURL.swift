@@ -37,7 +37,7 @@ package struct BucketURL: Hashable, Sendable, CustomStringConvertible {
             let value =
                 Self.isSecret(option.name)
                 ? "***" : PercentCoding.encode(option.value, also: "&+")
-            return "\(option.name)=\(value)"
+            return PercentCoding.encode(option.name, also: "&=") + "=" + value
         }
         return shown.isEmpty ? text : text + "?" + shown.joined(separator: "&")
     }
@@ -67,6 +67,9 @@ package struct BucketURL: Hashable, Sendable, CustomStringConvertible {
         }
         guard let bucket = PercentCoding.decode(place[0]), !bucket.isEmpty else {
             throw invalid("the bucket's name is missing; write s3://bucket/prefix")
+        }
+        guard !bucket.utf8.contains(where: { "/@?#%".utf8.contains($0) || $0 < 0x21 }) else {
+            throw invalid("the bucket's name has a character that no bucket's name has")
         }
         guard let path = PercentCoding.decode(place.count > 1 ? place[1] : "") else {
             throw invalid("a '%' must be followed by two hexadecimal digits")

@@ -24,7 +24,7 @@ struct FolderListing {
     /// The objects found.
     mutating func run() throws -> [ObjectInfo] {
         var start = ""
-        if let slash = prefix.lastIndex(of: "/") {
+        if let slash = prefix.utf8.lastIndex(of: UInt8(ascii: "/")) {
             let folder = String(prefix[..<slash])
             start = try ObjectKey(checking: folder, for: .list).path + "/"
         }
@@ -36,10 +36,7 @@ struct FolderListing {
     private mutating func walk(_ folder: String, inside ancestors: [Identity]) throws {
         let path = folder.isEmpty ? root : root + "/" + folder
         guard let status = try FileSystem.status(path) else { return }
-        guard status.isFolder else {
-            if !folder.isEmpty { return }
-            throw StoreError(.invalid, .list, object: root, "this is not a folder")
-        }
+        guard status.isFolder else { return }
         // A link may lead back to a folder that is being listed.
         let identity = Identity(device: status.device, inode: status.inode)
         guard !ancestors.contains(identity) else { return }

@@ -121,8 +121,9 @@ package struct FolderStore: ObjectStore {
         _ key: ObjectKey,
         _ operation: StoreError.Operation
     ) throws(StoreError) {
-        let parts = key.path.split(separator: "/")
-        guard parts.allSatisfy({ !$0.hasPrefix(Self.stagingPrefix) && $0.utf8.count <= 255 }) else {
+        let parts = key.path.utf8.split(separator: UInt8(ascii: "/"))
+        let prefix = Self.stagingPrefix.utf8
+        guard parts.allSatisfy({ !$0.starts(with: prefix) && $0.count <= 255 }) else {
             throw StoreError(
                 .invalid,
                 operation,
@@ -158,13 +159,35 @@ package struct FolderStore: ObjectStore {
         }
     }
 
+    /// Where a file is in the place of the folder, or of one above it, nothing is known about
+    /// objects: that must not be taken for their absence.
+    private static func checkRoot(_ root: String, _ operation: StoreError.Operation) throws {
+        var path = root
+        while path != "/", !path.isEmpty {
+            if let status = try FileSystem.status(path) {
+                guard !status.isFolder else { return }
+                throw StoreError(
+                    .unreachable,
+                    operation,
+                    object: root,
+                    "'\(path)' is not a folder; move it away, or name another place"
+                )
+            }
+            path = FileSystem.folder(of: path)
+        }
+    }
+
     private func run<T: Sendable>(
         _ operation: StoreError.Operation,
         _ object: String,
         _ body: @Sendable @escaping () throws -> T
     ) async throws(StoreError) -> T {
+        let root = root
         do {
-            return try await executor.run(body)
+            return try await executor.run {
+                if operation != .put { try Self.checkRoot(root, operation) }
+                return try body()
+            }
         } catch let error as StoreError {
             throw error
         } catch let error as SystemError {
@@ -178,6 +201,9 @@ package struct FolderStore: ObjectStore {
 extension FolderStore {
     /// A folder's clock is this machine's.
     package var clockOffset: Int64? { 0 }
+
+    /// A look is one `stat`.
+    package var looksCostNothing: Bool { true }
 }
 
 extension ObjectInfo {

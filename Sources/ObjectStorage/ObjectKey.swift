@@ -11,8 +11,10 @@ package struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertibl
         let bytes = path.utf8
         guard !bytes.isEmpty, bytes.count <= Limits.keyBytes,
             bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }),
-            path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy({
-                !$0.isEmpty && $0 != "." && $0 != ".."
+            // By bytes, as the kernel does it: a combining mark after a slash makes another
+            // character of it, which hides the slash from Swift alone.
+            bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy({
+                !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8)
             })
         else { return nil }
         self.path = path
@@ -34,7 +36,8 @@ package struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertibl
 
     /// The last part.
     package var name: Substring {
-        path[(path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex)...]
+        let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
+        return path[(slash.map(path.utf8.index(after:)) ?? path.startIndex)...]
     }
 
     package var description: String { path }

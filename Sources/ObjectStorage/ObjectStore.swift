@@ -80,6 +80,9 @@ package protocol ObjectStore: Sendable {
     /// The store's clock minus this machine's in milliseconds, by the last answer that told it;
     /// nil when none did. Makes no request.
     var clockOffset: Int64? { get }
+
+    /// Whether `head` is no request to anybody and costs next to nothing.
+    var looksCostNothing: Bool { get }
 }
 
 extension ObjectStore {
@@ -103,6 +106,9 @@ extension ObjectStore {
 
     /// For stores on this machine.
     package var clockOffset: Int64? { nil }
+
+    /// For stores that have to be asked.
+    package var looksCostNothing: Bool { false }
 }
 
 extension ObjectStore {

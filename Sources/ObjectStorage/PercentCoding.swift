@@ -29,6 +29,7 @@ enum PercentCoding {
             case "?": encoded += "%3F"
             case "#": encoded += "%23"
             case "&" where others.contains("&"): encoded += "%26"
+            case "=" where others.contains("="): encoded += "%3D"
             case "+" where others.contains("+"): encoded += "%2B"
             default: encoded.unicodeScalars.append(scalar)
             }

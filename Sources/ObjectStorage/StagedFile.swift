@@ -16,13 +16,9 @@ final class StagedFile: Sendable {
         let stagingPath =
             folder + "/" + FolderStore.stagingPrefix
             + Hex.string(UInt64.random(in: 0 ... .max), digits: 16)
-        let flags = O_WRONLY | O_CREAT | O_EXCL
-        try folders.prepare(folder)
-        if try FileSystem.status(folder) == nil {
-            // Somebody has removed the folder since it was last used.
-            try folders.prepare(folder, again: true)
+        descriptor = try folders.inside(folder) { () throws(SystemError) in
+            try FileDescriptor(path: stagingPath, flags: O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
         }
-        descriptor = try FileDescriptor(path: stagingPath, flags: flags, mode: 0o600)
         self.stagingPath = stagingPath
         self.finalPath = finalPath
     }
@@ -48,11 +44,26 @@ final class DurableFolders: Sendable {
 
     init(root: String) { self.root = root }
 
+    /// What `body` makes of the folder once it is there. Where somebody has removed it, or one
+    /// above it, since it was last used, it is made again.
+    func inside<T: ~Copyable>(
+        _ folder: String,
+        _ body: () throws(SystemError) -> T
+    ) throws(SystemError) -> T {
+        do {
+            try prepare(folder)
+            return try body()
+        } catch  where error.number == ENOENT {
+            known.withLock { $0.removeAll() }
+            try prepare(folder)
+            return try body()
+        }
+    }
+
     /// Makes `folder`, which is the root or lies in it, and its missing parents, and makes their
     /// names durable. A folder that another process has made may not be durable yet, so that the
     /// first use of each folder by this process pays for that once.
-    func prepare(_ folder: String, again: Bool = false) throws(SystemError) {
-        if again { known.withLock { $0.removeAll() } }
+    private func prepare(_ folder: String) throws(SystemError) {
         if known.withLock({ $0.contains(folder) }) { return }
         let parent = FileSystem.folder(of: folder)
         let isInside = folder.utf8.count > root.utf8.count

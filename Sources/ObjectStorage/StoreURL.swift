@@ -61,8 +61,9 @@ package enum StoreURL: Hashable, Sendable, CustomStringConvertible {
         of text: String
     ) throws(StoreError) -> StoreURL {
         var raw = rest
-        if raw.hasPrefix("localhost/") { raw = raw.dropFirst("localhost".count) }
-        guard raw.hasPrefix("/") else {
+        // By bytes, as the kernel does it (see ObjectKey).
+        if raw.utf8.starts(with: "localhost/".utf8) { raw = raw.dropFirst("localhost".count) }
+        guard raw.utf8.first == UInt8(ascii: "/") else {
             throw failure(
                 .invalid,
                 text,
@@ -79,7 +80,7 @@ package enum StoreURL: Hashable, Sendable, CustomStringConvertible {
         guard let decoded = PercentCoding.decode(raw), !decoded.utf8.contains(0) else {
             throw failure(.invalid, text, "a '%' must be followed by two hexadecimal digits")
         }
-        let parts = decoded.split(separator: "/")
+        let parts = decoded.utf8.split(separator: UInt8(ascii: "/")).map { String(Substring($0)) }
         guard !parts.contains("..") else {
             throw failure(.invalid, text, "the path must not contain '..'")
         }

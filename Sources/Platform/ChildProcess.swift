@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 
 /// A program that runs, prints, and ends.
 package enum ChildProcess {
@@ -34,6 +35,8 @@ package enum ChildProcess {
             close(ends[1])
             throw error
         }
+        running.withLock { _ = $0.insert(process) }
+        defer { running.withLock { _ = $0.remove(process) } }
         let deadline = MonotonicTime.now + timeoutMilliseconds * Nanoseconds.millisecond
         do throws(SystemError) {
             let output = try readAll(reading.rawValue, until: deadline, limit: limit, name)
@@ -45,6 +48,12 @@ package enum ChildProcess {
             throw error
         }
     }
+
+    /// Processes that a `run` waits for.
+    private static let running = Mutex<Set<pid_t>>([])
+
+    /// Whether a `run` waits for this process.
+    static func isOurs(_ process: pid_t) -> Bool { running.withLock { $0.contains(process) } }
 
     private static func spawn(_ arguments: [String], output: Int32) throws(SystemError) -> pid_t {
         var actions = posix_spawn_file_actions_t()

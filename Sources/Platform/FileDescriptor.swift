@@ -12,6 +12,13 @@ package struct FileDescriptor: ~Copyable, Sendable {
     /// Takes ownership of `rawValue`.
     package init(owning rawValue: Int32) { self.rawValue = rawValue }
 
+    /// Hands the descriptor to somebody else, who closes it.
+    package consuming func relinquish() -> Int32 {
+        let number = rawValue
+        discard self
+        return number
+    }
+
     /// Opens `path` (close-on-exec). The C function is `open`.
     package init(path: String, flags: Int32, mode: UInt32 = 0o644) throws(SystemError) {
         let opened = try retryingInterrupts("open", path: path) { hw_open(path, flags, mode) }

@@ -46,6 +46,13 @@ extension FileSystem {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// The process's working folder. The C function is `getcwd`.
+    package static func workingFolder() throws(SystemError) -> String {
+        guard let raw = getcwd(nil, 0) else { throw SystemError.last("getcwd") }
+        defer { free(raw) }
+        return String(cString: raw)
+    }
+
     /// Files that this process may have open.
     package static var descriptorLimit: UInt64 { hw_descriptor_limit() }
 }

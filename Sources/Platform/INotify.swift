@@ -62,6 +62,8 @@ package struct INotify: ~Copyable, Sendable {
                     body(Event(watch: raw.wd, mask: raw.mask, name: name))
                     offset += header + Int(raw.len)
                 }
+                // Room was left for the longest event: there was no other one.
+                if count + header + Int(NAME_MAX) + 1 <= buffer.count { return }
             }
         }
     }

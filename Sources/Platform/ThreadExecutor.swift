@@ -13,11 +13,14 @@ package final class ThreadExecutor: TaskExecutor {
 
     private let queue = Mutex(Queue())
     private let available: Semaphore
+    private let niceness: Int32
 
-    /// An executor with `threads` threads.
-    package init(threads: Int) {
+    /// An executor with `threads` threads. With a `niceness`, as in nice(1), they leave the
+    /// processors to others.
+    package init(threads: Int, niceness: Int32 = 0) {
         precondition(threads > 0, "an executor needs a thread")
         available = Semaphore()
+        self.niceness = niceness
         for _ in 0..<threads {
             let context = Unmanaged.passRetained(self).toOpaque()
             var thread = pthread_t()
@@ -52,6 +55,8 @@ package final class ThreadExecutor: TaskExecutor {
     }
 
     private func work() -> Never {
+        // Of Linux's threads each has its own; 0 is the calling one.
+        if niceness != 0 { setpriority(Int32(PRIO_PROCESS.rawValue), 0, niceness) }
         while true {
             available.wait()
             let job = queue.withLock { queue -> UnownedJob in

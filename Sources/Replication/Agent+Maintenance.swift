@@ -13,6 +13,8 @@ package struct MaintenanceSettings: Sendable {
     package var retention = RetentionRules()
     /// When a new snapshot is taken.
     package var snapshots = SnapshotPolicy()
+    /// Which levels are built, while the database is followed.
+    package var levels = LevelPolicy()
     /// Between two rounds, in nanoseconds. A database without commits makes none.
     package var interval: Int64 = 3600 * Nanoseconds.second
 
@@ -28,6 +30,8 @@ struct MaintenanceRounds {
     let writer: WriterTag
     let ownership: Ownership
     let lanes: UploadLanes
+    /// Lets few databases of one place list and plan at a time: each holds what it found in memory.
+    let gate: TaskGate
     let log: ReplicationLog
 
     /// Rounds until a stop is requested. What fails is logged, and tried again with the next round.
@@ -40,7 +44,8 @@ struct MaintenanceRounds {
             await stop.pause(nanoseconds: pause)
             pause = settings.interval
             let durable = lanes.log.durable
-            guard !stop.isRequested, !Task.isCancelled, durable != seen else { continue }
+            guard durable != seen, await gate.acquire(until: stop) else { continue }
+            defer { gate.release() }
             do {
                 guard let generation = ownership.generation, try await ownership.mayUpload() else {
                     continue

@@ -1,6 +1,7 @@
 import BackupCatalog
 import Bytes
 package import Hazards
+import Maintenance
 import ObjectStorage
 import Platform
 import SQLiteAccess
@@ -26,6 +27,10 @@ package struct Agent: Sendable {
     package var host: ReplicationHost
     /// What may be set about the guards against unsafe set-ups.
     package var hazards = HazardOptions()
+    /// What happens when the store takes nothing for very long.
+    package var outage = OutagePolicy()
+    /// What is known of it, for reports.
+    package var meter = AgentMeter()
     /// The hazards found so far.
     package let alarm = HazardAlarm()
 
@@ -72,6 +77,10 @@ package struct Agent: Sendable {
                     log: log
                 )
             else { return }
+            meter.update { reading in
+                reading.phase = .starting
+                reading.attachments += 1
+            }
             let watch = try await guardStart(path, isFirst: isFirst)
             isFirst = false
             let began = MonotonicTime.now
@@ -86,7 +95,10 @@ package struct Agent: Sendable {
                     "following stopped, attaching again",
                     [("database", databasePath), ("reason", "\(error)")]
                 )
-                mayContinue = (error as? ReplicationError)?.code != .superseded
+                meter.update { $0.problem = "\(error)" }
+                let code = (error as? ReplicationError)?.code
+                mayContinue = code != .superseded
+                if code == .backlogTooLarge { try await waitForStore(giveUpAt: path) }
                 if MonotonicTime.now - began > Limits.attachPauseMax { backOff.succeeded() }
                 backOff.failed(.now)
                 await stop.pause(nanoseconds: backOff.interval)
@@ -110,11 +122,21 @@ package struct Agent: Sendable {
             mayContinue: mayContinue,
             log: log
         )
+        begin.outage = outage
+        let hasLevels = maintenance.isEnabled && !maintenance.levels.periods.isEmpty
+        begin.levels = hasLevels ? maintenance.levels : nil
         let owner = try await host.executor.run { try begin.open() }
-        guard let end = try await endOfBackup(owner: owner) else { return }
+        guard let end = try await endOfBackup(owner: owner, begin) else {
+            throw ReplicationError(
+                .notDurable,
+                "the store did not answer, so nothing of '\(databasePath)' was sent; what its WAL "
+                    + "holds will be sent at the next start"
+            )
+        }
         let wanted = try await host.executor.run { try begin.attach(tip: end.tip) }
-        let index = try await pageHashes(for: begin, searching: wanted)
-        let ownership = try await own(begin, index: index)
+        let restored = try await restoredState(for: begin)
+        let index = restored == nil ? try await pageHashes(for: begin, searching: wanted) : nil
+        let ownership = try await own(begin, index: index, restored: restored)
         try await follow(begin, ownership: ownership) { start.giveBack() }
     }
 
@@ -126,7 +148,7 @@ package struct Agent: Sendable {
         whenSettled: @Sendable @escaping () -> Void
     ) async throws {
         let signal = host.loop.newSignal()
-        let lanes = UploadLanes(signal: signal)
+        let lanes = UploadLanes(signal: signal, memory: host.memory)
         let rounds = MaintenanceRounds(
             settings: maintenance,
             databasePath: databasePath,
@@ -134,6 +156,7 @@ package struct Agent: Sendable {
             writer: host.writer,
             ownership: ownership,
             lanes: lanes,
+            gate: destination.maintenance,
             log: log
         )
         // Maintenance ends with the follower, not before: the last commits may wait for the store.
@@ -144,6 +167,7 @@ package struct Agent: Sendable {
                     queue: queue,
                     destination: destination,
                     ownership: ownership,
+                    meter: meter,
                     log: log
                 )
                 group.addTask(executorPreference: host.executor) { await uploader.run() }
@@ -157,9 +181,14 @@ package struct Agent: Sendable {
                 let hosted = try await host.executor.run {
                     let follower = try begin.follower(lanes: lanes, signal: signal)
                     follower.whenSettled = whenSettled
+                    follower.meter = meter
                     return HostedFollower(follower, id: signal.id)
                 }
-                try await host.loop.follow(hosted, stop: stop)
+                meter.began(generation: begin.generation, isBridged: begin.isBridged)
+                defer { meter.follow(nil) }
+                try await host.loop.follow(hosted, stop: stop) {
+                    meter.follow { host.loop.sync(signal.id, $0) }
+                }
             }
             do {
                 for try await _ in group {}
@@ -172,13 +201,19 @@ package struct Agent: Sendable {
     }
 
     /// Decides how the history goes on, and claims the generation if it exists already.
-    private func own(_ begin: FollowerStart, index: PageHashIndex?) async throws -> Ownership {
+    private func own(
+        _ begin: FollowerStart,
+        index: PageHashIndex?,
+        restored: PageHashIndex.Match?
+    ) async throws -> Ownership {
         let ownership = Ownership(store: destination.store, interval: claimLookInterval)
-        let goesOn = try await host.executor.run { try begin.decide(index: index) }
+        let goesOn = try await host.executor.run {
+            try begin.decide(index: index, restored: restored)
+        }
         if let goesOn {
             try await ownership.claim(goesOn.generation, writer: host.writer, after: goesOn.after)
         } else if let generation = begin.generation {
-            ownership.begin(generation)
+            ownership.begin(generation, parent: begin.parent)
         }
         return ownership
     }
@@ -190,7 +225,10 @@ package struct Agent: Sendable {
 
     /// Asks the store where the backup ends, for as long as it takes to answer; nil when a stop was
     /// requested first. Our first pin is held meanwhile.
-    private func endOfBackup(owner: Hash128) async throws -> EndOfBackup? {
+    private func endOfBackup(
+        owner: Hash128,
+        _ begin: FollowerStart
+    ) async throws -> EndOfBackup? {
         var pause = Limits.storePauseMin
         repeat {
             do {
@@ -203,11 +241,43 @@ package struct Agent: Sendable {
                     "the store cannot be asked where the backup ends, trying again",
                     [("database", databasePath), ("error", "\(error)")]
                 )
+                meter.update { $0.problem = "\(error)" }
+                try await host.executor.run { try begin.checkBacklog() }
                 await stop.pause(nanoseconds: pause)
                 pause = min(pause * 2, Limits.storePauseMax)
             }
         } while !stop.isRequested
         return nil
+    }
+
+    /// What waits is given up: the spool is emptied, and the database is left alone until the store
+    /// answers again.
+    private func waitForStore(giveUpAt path: String) async throws {
+        meter.gaveUp()
+        let local = LocalState(databasePath: databasePath, place: destination.name)
+        try await host.executor.run { try local.clearSpool(keeping: []) }
+        var pause = Limits.storePauseMin
+        while !stop.isRequested {
+            await stop.pause(nanoseconds: pause)
+            pause = min(pause * 2, Limits.storePauseMax)
+            do {
+                _ = try await Catalog(store: destination.store).generations()
+                return log(.info, "the store is back", [("database", databasePath)])
+            } catch let error as StoreError where error.isRetryable {
+                meter.update { $0.problem = "\(error)" }
+            }
+        }
+    }
+
+    /// Where the store has the state of the hint that a restore left, if the database is in it.
+    private func restoredState(for begin: FollowerStart) async throws -> PageHashIndex.Match? {
+        guard let hint = begin.hint?.hint else { return nil }
+        switch try await hint.find(in: destination.store) {
+        case .success(let match): return match
+        case .failure(let mismatch):
+            begin.ignoreHint(because: "\(mismatch)")
+            return nil
+        }
     }
 
     /// The page hashes of the store's last state, if they are wanted and can be had.

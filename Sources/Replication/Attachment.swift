@@ -12,8 +12,7 @@ struct FirstPin {
     let index: WALIndex
     let pageSize: PageSize
     fileprivate let holding: Connection
-    fileprivate let idle: Connection
-    fileprivate let checkpointer: Connection
+    fileprivate let second: Connection
 
     /// Opens a WAL database and takes the pin.
     init(path: String) throws {
@@ -23,8 +22,7 @@ struct FirstPin {
         self.path = path
         self.identity = identity
         holding = try Attachment.open(path, .pin)
-        idle = try Attachment.open(path, .pin)
-        checkpointer = try Attachment.open(path, .checkpointer)
+        second = try Attachment.open(path, .pin)
         do {
             try holding.beginRead()
             guard try holding.text("PRAGMA journal_mode") == "wal" else {
@@ -63,7 +61,6 @@ struct FirstPin {
 
 /// The connections to one database, with the pin held from which everything counts (DESIGN §4.0).
 struct Attachment {
-    let checkpointer: Connection
     let index: WALIndex
     /// The WAL-index as the second pin found it; the base of everything that follows.
     let header: WALIndexHeader
@@ -71,7 +68,6 @@ struct Attachment {
     /// How the database can be recognised.
     let identity: FileStatus
     private let holding: Connection
-    private let idle: Connection
     private let isOnMark: Bool
 
     /// How long a checkpoint of somebody else may keep us from attaching.
@@ -81,8 +77,7 @@ struct Attachment {
     init(_ pin: FirstPin) throws {
         let path = pin.path
         identity = pin.identity
-        checkpointer = pin.checkpointer
-        let (first, second) = (pin.holding, pin.idle)
+        let (first, second) = (pin.holding, pin.second)
         // The mapping exists once the connection has read.
         _ = try second.integer("PRAGMA schema_version")
         index = try WALIndex(second)
@@ -93,7 +88,6 @@ struct Attachment {
             throw ReplicationError(.databaseChanged, "the page size of '\(path)' is not certain")
         }
         holding = second
-        idle = first
     }
 
     /// Takes the pin that everything counts from, while the first one is held.
@@ -153,7 +147,6 @@ struct Attachment {
     func pins(resumingAt frame: FrameIndex) -> PinPair {
         PinPair(
             holding: holding,
-            idle: idle,
             rules: PinProtocol(header: header, isOnMark: isOnMark, resumedAt: frame)
         )
     }

@@ -17,8 +17,9 @@ final class CommitCopier {
 
     private let index: WALIndex
     private let pageSize: PageSize
-    private let result: UnsafeMutableRawBufferPointer
-    private let before: UnsafeMutableRawBufferPointer
+    /// A page after and before a commit: memory that is there from a commit on until `release()`.
+    private var result = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    private var before = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     /// Pages that a growing database has without a frame. What we stored for them is what counts;
     /// the file may change underneath when it is truncated, so it is not asked again.
     private var unwritten: [PageNumber: PageHash] = [:]
@@ -31,13 +32,22 @@ final class CommitCopier {
         self.pageSize = pageSize
         self.pageCount = pageCount
         self.digest = digest
-        result = .allocate(byteCount: pageSize.bytes, alignment: 16)
-        before = .allocate(byteCount: pageSize.bytes, alignment: 16)
     }
 
-    deinit {
+    deinit { release() }
+
+    /// Gives back the memory that the next commit will need: nothing was committed for a while.
+    func release() {
         result.deallocate()
         before.deallocate()
+        result = .init(start: nil, count: 0)
+        before = .init(start: nil, count: 0)
+    }
+
+    private func allocate() {
+        guard result.baseAddress == nil else { return }
+        result = .allocate(byteCount: pageSize.bytes, alignment: 16)
+        before = .allocate(byteCount: pageSize.bytes, alignment: 16)
     }
 
     /// What is known of a page just before a commit.
@@ -61,6 +71,7 @@ final class CommitCopier {
         record: CommitRecord,
         knownDigest: DatabaseDigest? = nil
     ) throws {
+        allocate()
         for frame in (previous + 1)...commit.frame {
             let page = try wal.page(of: frame)
             // A transaction that ends smaller may have spilled pages beyond its end.

@@ -1,9 +1,9 @@
 import Bytes
 import Glibc
 import Platform
+import SQLiteAccess
 
-/// A plain look at a database's first 100 bytes, before any connection of this process exists
-/// (DESIGN §4.5). Reading it later would drop the process's locks.
+/// A look at a database's first 100 bytes before it is attached to (DESIGN §4.5).
 enum DatabaseHeader {
     /// What the file is.
     enum Finding: Hashable {
@@ -23,17 +23,9 @@ enum DatabaseHeader {
         // A FIFO or a device has no size, and is nothing to wait for.
         guard status.isRegularFile else { return .notADatabase }
         guard status.size > 0 else { return .missing }
-        let file = try FileDescriptor(path: path, flags: O_RDONLY)
-        var bytes = [UInt8](repeating: 0, count: 100)
-        var failure: SystemError?
-        let count = bytes.withUnsafeMutableBytes { buffer -> Int in
-            do throws(SystemError) { return try file.read(into: buffer, at: 0) } catch {
-                failure = error
-                return 0
-            }
-        }
-        if let failure { throw failure }
-        guard count == 100, bytes[0..<16].elementsEqual(Array("SQLite format 3\0".utf8)) else {
+        let bytes = try OpenDatabases.firstBytes(of: path, count: 100)
+        guard bytes.count == 100, bytes[0..<16].elementsEqual(Array("SQLite format 3\0".utf8))
+        else {
             return .notADatabase
         }
         let stored = Int(bytes[16]) << 8 | Int(bytes[17])

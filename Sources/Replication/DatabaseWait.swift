@@ -19,7 +19,9 @@ package struct DatabaseWait: Sendable {
         log: @escaping ReplicationLog
     ) async throws -> String? {
         var wait = DatabaseWait(path: path, log: log)
-        while !stop.isRequested {
+        // Also once after the stop: what an application made and left meanwhile is to be kept.
+        var isLast = stop.isRequested
+        while true {
             let looked = wait
             let (found, next) = try await executor.run {
                 var looked = looked
@@ -27,10 +29,11 @@ package struct DatabaseWait: Sendable {
             }
             wait = next
             if let found { return found }
+            if isLast { return nil }
             await stop.pause(nanoseconds: wait.interval)
+            isLast = stop.isRequested
             wait.interval = min(wait.interval * 21 / 20, lookIntervalMax)
         }
-        return nil
     }
 
     private let path: String

@@ -5,40 +5,83 @@ import SegmentFormat
 import WALFormat
 
 extension Follower {
-    /// Copies every commit up to the header's last frame into the open batch.
-    func copy(_ header: WALIndexHeader, seenAt: Timestamp) throws {
-        // With too much waiting in memory the commits wait in the WAL, which the pin keeps.
-        guard queue.pendingBytes < configuration.pendingBytesMax || urgentSince != nil else {
-            return
+    /// How much of what is new is copied at once, while a writer is held up.
+    struct CopyLimit {
+        /// Frames that are verified, more if there is no whole commit in them.
+        let frames: FrameIndex
+        /// No commit but the first is begun after it.
+        let deadline: MonotonicTime
+    }
+
+    /// Frames that take longer than a change of threads does.
+    private static let framesThatTakeLong: FrameIndex = 64
+
+    /// Copies every commit up to the header's last frame into the open batch; with a limit at least
+    /// one of them.
+    func copy(
+        _ header: WALIndexHeader,
+        seenAt: Timestamp,
+        limit: CopyLimit? = nil
+    ) throws {
+        if queue.isFull(configuration.pendingBytesMax), urgentSince == nil {
+            // With too much waiting in memory the commits wait in the WAL, which the pin keeps;
+            // once it is large enough to be reset, what waits moves from memory to the spool.
+            guard header.mxFrame >= resetThreshold else { return }
+            try spoolUnsafe()
+            guard !queue.isFull(configuration.pendingBytesMax) else { return }
         }
-        let bigEndian = header.hasBigEndianChecksums
-        let commits: [WALFile.CommitBoundary]
-        do {
-            commits = try wal.verify(
-                after: position,
-                through: header.mxFrame,
-                bigEndian: bigEndian,
-                expected: lastChange.map { header.change &- $0 }
-            )
-        } catch let error as WALError {
-            throw hazard("frames up to \(header.mxFrame) do not verify: \(error)")
+        if header.mxFrame - position.frame > Self.framesThatTakeLong { beforeLong?() }
+        let (commits, isWhole) = try verifiedCommits(header, limit: limit?.frames)
+        var left = commits[...]
+        while let commit = left.first {
+            try copy(commit, seenAt: seenAt)
+            left.removeFirst()
+            if let limit, MonotonicTime.now >= limit.deadline { break }
         }
+        guard let after = index.header(), after.salts == header.salts else {
+            throw hazard("the WAL was reset while its frames were being copied")
+        }
+        lastChange = isWhole ? header.change &- UInt32(clamping: left.count) : nil
+        reportUnchecked(commits)
+        let now = MonotonicTime.now
+        lastCommit = now
+        nextLockProbe = nil
+        if firstUnsealed == nil { firstUnsealed = now }
+    }
+
+    /// The commits after the position, and whether they are all that the header knows of. Not more
+    /// than `limit` frames are read for them, unless the first one is longer.
+    private func verifiedCommits(
+        _ header: WALIndexHeader,
+        limit: FrameIndex?
+    ) throws -> (commits: [WALFile.CommitBoundary], isWhole: Bool) {
+        if let limit, header.mxFrame - position.frame > limit {
+            let commits = try verify(header, through: position.frame + limit)
+            if !commits.isEmpty { return (commits, false) }
+        }
+        let commits = try verify(header, through: header.mxFrame)
         guard let last = commits.last, last.frame == header.mxFrame,
             last.checksum == header.frameChecksum
         else {
             throw hazard("frame \(header.mxFrame) is not the commit that the WAL-index says")
         }
-        for commit in commits {
-            try copy(commit, seenAt: seenAt)
+        return (commits, true)
+    }
+
+    private func verify(
+        _ header: WALIndexHeader,
+        through last: FrameIndex
+    ) throws -> [WALFile.CommitBoundary] {
+        do {
+            return try wal.verify(
+                after: position,
+                through: last,
+                bigEndian: header.hasBigEndianChecksums,
+                expected: last == header.mxFrame ? lastChange.map { header.change &- $0 } : nil
+            )
+        } catch let error as WALError {
+            throw hazard("frames up to \(last) do not verify: \(error)")
         }
-        guard let after = index.header(), after.salts == header.salts else {
-            throw hazard("the WAL was reset while its frames were being copied")
-        }
-        lastChange = header.change
-        reportUnchecked(commits)
-        let now = MonotonicTime.now
-        lastCommit = now
-        if firstUnsealed == nil { firstUnsealed = now }
     }
 
     private func copy(_ commit: WALFile.CommitBoundary, seenAt: Timestamp) throws {
@@ -99,7 +142,8 @@ extension Follower {
                 pageCountBefore: copier.pageCount,
                 generation: configuration.generation
             ),
-            spoolFolder: configuration.spoolFolder
+            spoolFolder: configuration.spoolFolder,
+            collectsChanges: levels.isWanted
         )
     }
 }

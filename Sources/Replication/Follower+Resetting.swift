@@ -5,8 +5,8 @@ import WALFormat
 
 /// Moving the pins, and letting the WAL be reset (DESIGN §4.1 to §4.4).
 extension Follower {
-    /// The older pin must stay where the snapshot is being read.
-    private var isPinFree: Bool { snapshot?.isProduced ?? true }
+    /// The older pin must stay where a snapshot or a level is being read.
+    var isStateBeingRead: Bool { isSnapshotReading || levels.job != nil }
 
     /// One PASSIVE that returns OK after the salts changed: then nobody is left who read the
     /// header before the reset (§4.4).
@@ -18,7 +18,8 @@ extension Follower {
     /// A PASSIVE checkpoint of ours. True when it held CKPT.
     func passive() throws -> Bool {
         guard mayCheckpoint else { return false }
-        let outcome = try checkpointer.checkpointPassive()
+        beforeLong?()
+        let outcome = try checkpointer().checkpointPassive()
         lastBackfill = index.checkpointInfo()?.nBackfill ?? lastBackfill
         return outcome == .done
     }
@@ -52,15 +53,23 @@ extension Follower {
         lastHurry.map { now - $0 >= configuration.syncInterval } ?? true
     }
 
+    /// What is copied has to become safe soon, so that the pins may follow. What is committed later
+    /// is not urgent by that: an application that goes on committing would have each commit sent by
+    /// itself.
     private func hurry(_ now: MonotonicTime) {
         lastHurry = now
+        guard urgentPoint == nil else { return }
         urgentSince = urgentSince ?? now
+        urgentPoint = pins.rules.copied
     }
 
     /// Drops and takes pins as the rules allow.
     func movePins() throws {
-        if batch == nil, unsafeSegments.allSatisfy({ $0.spoolPath != nil }) { urgentSince = nil }
-        guard isPinFree else { return }
+        if urgentPoint.map({ pins.rules.safe >= $0 }) ?? true {
+            urgentSince = nil
+            urgentPoint = nil
+        }
+        guard !isStateBeingRead else { return }
         try handshake()
         _ = try pins.dropOlderIfPermitted()
         try leapToLockZero()
@@ -91,24 +100,32 @@ extension Follower {
     }
 
     private static let lockProbeInterval = 10 * Nanoseconds.millisecond
+    private static let lockProbeFirst = 10 * Nanoseconds.millisecond
+    private static let lockProbeMost = 160 * Nanoseconds.millisecond
 
     /// A checkpoint that waits for our older pin changes no file, and so raises no event. While
-    /// commits are pending the lock that it holds tells.
+    /// commits are pending the lock that it holds tells. It keeps writers away, too: the time since
+    /// the last commit says how long it may have waited, and how soon to look again.
+    ///
+    /// The probes of all databases fall on a grid, so that many are looked at in one go.
     private func probeForWaitingCheckpoint() {
         guard batch != nil || !unsafeSegments.isEmpty else {
             nextLockProbe = nil
             return
         }
         let now = MonotonicTime.now
-        guard let next = nextLockProbe, now >= next else {
-            nextLockProbe = nextLockProbe ?? now + Self.lockProbeInterval
+        let next = nextLockProbe ?? Self.probeTime(lastCommit + Self.lockProbeFirst)
+        guard now >= next else {
+            nextLockProbe = next
+            return
+        }
+        guard index.isCheckpointRunning() else {
+            wasCheckpointRunning = false
+            let pause = max(now - lastCommit, Self.lockProbeFirst)
+            nextLockProbe = Self.probeTime(now + min(pause, Self.lockProbeMost))
             return
         }
         nextLockProbe = now + Self.lockProbeInterval
-        guard index.isCheckpointRunning() else {
-            wasCheckpointRunning = false
-            return
-        }
         lastForeignCheckpoint = now
         checkpointWatch.start(now)
         // Twice in a row: it waits. Once may be one that is just at work.
@@ -116,12 +133,17 @@ extension Follower {
         wasCheckpointRunning = true
     }
 
+    private static func probeTime(_ time: MonotonicTime) -> MonotonicTime {
+        time + (lockProbeFirst - time.nanoseconds % lockProbeFirst)
+    }
+
     // MARK: - While the application is quiet
 
     /// When the application counts as quiet, if the WAL is worth a reset then.
     var quietTime: MonotonicTime? {
-        guard snapshot == nil, mayCheckpoint, position.frame >= configuration.quietResetFrames,
-            batch == nil, unsafeSegments.isEmpty
+        guard !isStateBeingRead, mayCheckpoint, batch == nil,
+            position.frame >= configuration.quietResetFrames,
+            unsafeSegments.isEmpty
         else { return nil }
         let time = lastCommit + configuration.quietTime
         return quietBackOff.next.map { max($0, time) } ?? time
@@ -134,7 +156,7 @@ extension Follower {
             try advancePin(), pins.rules.older.point == pins.rules.copied
         else { return false }
         let before = pins.rules.salts
-        guard try checkpointer.checkpointTruncate() == .done, let header = index.header(),
+        guard try checkpointer().checkpointTruncate() == .done, let header = index.header(),
             header.salts != before
         else { return false }
         pins.rules.ownReset(header)
@@ -148,8 +170,9 @@ extension Follower {
         position = WALPosition(salts: salts, frame: 0, checksum: .zero)
         proven = nil
         lastBackfill = 0
-        epochBegan = MonotonicTime.now
-        room.isBraking = false
+        let now = MonotonicTime.now
+        room.forgetBeginning()
+        epochBegan = now
         wal.releaseSlab()
         leapedAt = nil
         nextLeap = nil
@@ -166,25 +189,6 @@ extension Follower {
         return false
     }
 
-    /// Moves the pin forward although commits keep coming: the newer one first, then everything up
-    /// to it is copied and made safe, then the older one goes (§4.1). `isAlone` while we hold the
-    /// write lock.
-    func followPin(isAlone: Bool) throws {
-        try handshake()
-        if !pins.isNewerHeld { _ = try pins.takeNewer(index) }
-        let began = MonotonicTime.now
-        let before = position
-        try catchUpSafely()
-        if before.salts == position.salts {
-            room.copied(
-                position.frame - before.frame,
-                in: MonotonicTime.now - began,
-                isAlone: isAlone
-            )
-        }
-        _ = try pins.dropOlderIfPermitted()
-    }
-
     /// Copies everything that is committed and makes it safe in the spool.
     func catchUpSafely() throws {
         try collectDurable()
@@ -193,5 +197,6 @@ extension Follower {
         try seal()
         try spoolUnsafe()
         urgentSince = nil
+        urgentPoint = nil
     }
 }

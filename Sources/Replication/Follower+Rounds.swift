@@ -36,6 +36,7 @@ extension Follower {
         try step()
         if hasBase { whenSettled.take()?() }
         completeSyncs()
+        if let meter { report(to: meter) }
         if let stopAt {
             if try isFinished(stopAt) { return nil }
             return min(nextDeadline(now), now + Self.finishInterval)
@@ -51,6 +52,7 @@ extension Follower {
 
     /// The kernel gives no events: the safety poll has to do.
     func watchFailed(_ error: SystemError) {
+        isWatched = false
         safetyPollInterval = Self.unwatchedPollInterval
         nextSafetyPoll = .now
         log(
@@ -70,7 +72,7 @@ extension Follower {
             log(.info, "final sync", [("database", configuration.databasePath)])
         }
         if batch != nil,
-            unsafeSegments.isEmpty || queue.pendingBytes < configuration.pendingBytesMax
+            unsafeSegments.isEmpty || !queue.isFull(configuration.pendingBytesMax)
         {
             try seal()
         }
@@ -110,6 +112,7 @@ extension Follower {
     /// The follower lets go of the database.
     func ended() {
         reportEnd()
+        if let meter { report(to: meter) }
         for sync in syncs { sync.request.complete(false) }
         syncs = []
     }

@@ -1,5 +1,6 @@
 import BackupCatalog
 import Bytes
+import Maintenance
 import Platform
 import SegmentFormat
 import WALFormat
@@ -11,6 +12,9 @@ struct SealedSegment {
     let point: PinProtocol.Point
     let txid: TXID
     let fileName: String
+    /// When its first commit was copied, and when its last one was seen.
+    let since: MonotonicTime
+    let seen: Timestamp
     var bytes: SegmentBytes
     var spoolPath: String?
 }
@@ -23,10 +27,16 @@ extension Follower {
         return max(now, lastSeal + configuration.syncInterval)
     }
 
+    /// While segments are on their way the open batch takes what is committed: behind a slow store,
+    /// or one that is away, what waits stays a few objects, however long it takes.
+    var isSendingSegments: Bool { !unsafeSegments.isEmpty }
+
     /// Seals and sends what is due.
     func ship() throws {
         let now = MonotonicTime.now
-        if batch != nil, urgentSince != nil || now >= sealTime(now) {
+        let sealed = unsafeSegments.last?.point ?? pins.rules.safe
+        let isUrgent = urgentPoint.map { sealed < $0 } ?? false
+        if batch != nil, isUrgent || !isSendingSegments && now >= sealTime(now) {
             // The newer pin first: what is committed before it lands is still copied and sealed,
             // so that it may follow as soon as this segment is safe (§4.1).
             if !pins.isNewerHeld, try pins.takeNewer(index) { try look() }
@@ -43,15 +53,21 @@ extension Follower {
         pushRecord()
         let (finished, bytes) = try batch.finish(position: position)
         self.batch = nil
+        let since = firstUnsealed ?? MonotonicTime.now
         firstUnsealed = nil
         lastSeal = MonotonicTime.now
         link = finished.footer.checksum
+        if let changes = batch.changes {
+            levels.windows?.add(changes, byteCount: UInt64(bytes.byteCount))
+        }
         statistics.segments += 1
         let segment = SealedSegment(
             id: nextItem,
             point: pins.rules.copied,
             txid: txid,
             fileName: finished.name.fileName,
+            since: since,
+            seen: lastSeen,
             bytes: bytes
         )
         unsafeSegments.append(segment)
@@ -76,16 +92,19 @@ extension Follower {
 
     /// Sends segments that an earlier process spooled. They come first, and are safe already.
     func sendSpooled(_ chain: [SpoolRecovery.Segment], in generation: GenerationID?) throws {
-        // They are safe, and not in the store yet.
-        if let first = chain.first { arrived = first.name.minTXID.previous }
+        // They are safe, and not in the store yet. Where the database went back in its history, or
+        // begins another, numbers after its own are commits of the generation that it left.
+        if let first = chain.first { arrived = min(first.name.minTXID.previous, txid) }
         for segment in chain {
             let bytes = SegmentBytes.file(try SpoolFile(existing: segment.path))
             unsafeSegments.append(
                 SealedSegment(
                     id: nextItem,
                     point: pins.rules.safe,
-                    txid: segment.name.maxTXID,
+                    txid: min(segment.name.maxTXID, txid),
                     fileName: segment.name.fileName,
+                    since: .now,
+                    seen: segment.name.time,
                     bytes: bytes,
                     spoolPath: segment.path
                 )
@@ -96,38 +115,22 @@ extension Follower {
 
     /// Takes note of what has arrived in the store.
     func collectDurable() throws {
-        if queue.isSuperseded {
-            throw ReplicationError(
-                .superseded,
-                "another agent goes on in generation \(configuration.generation) of "
-                    + "'\(configuration.databasePath)'; this one begins a child generation. "
-                    + "Two agents for one backup are a mistake in the set-up, or a cloned machine"
-            )
+        // Both lanes look, and either may be the one that finds out.
+        if let refusal = queue.refusal ?? snapshotQueue.refusal {
+            throw refusal.error(configuration.generation, of: configuration.databasePath)
         }
         if let failed = snapshotQueue.takeFailedStream() { try restartSnapshot(failed) }
         let durable = queue.durable
         while let segment = unsafeSegments.first, segment.id <= durable {
             pins.rules.makeSafe(segment.point)
             arrived = segment.txid
+            arrivedTime = segment.seen
             if let path = segment.spoolPath { try FileSystem.remove(path) }
             log(.debug, "durable", [("txid", "\(segment.txid)")])
             unsafeSegments.removeFirst()
         }
-        // The snapshot has a lane of its own: without generation.json nobody finds it.
-        if let snapshot, snapshot.isProduced, snapshot.id <= snapshotQueue.durable,
-            recordItem.map({ $0 <= durable }) ?? true
-        {
-            hasBase = true
-            log(
-                .info,
-                "snapshot stored",
-                [
-                    ("generation", "\(configuration.generation)"), ("txid", "\(snapshot.txid)"),
-                    ("pages", "\(snapshot.state.pageCount)"), ("digest", "\(snapshot.digest)"),
-                ]
-            )
-            self.snapshot = nil
-        }
+        collectLevel()
+        collectSnapshot()
     }
 
     /// Makes every sealed segment safe in the spool, fsynced, without waiting for the store. A disk
@@ -135,6 +138,7 @@ extension Follower {
     func spoolUnsafe() throws {
         let now = MonotonicTime.now
         guard spoolBackOff.isReady(now) else { return }
+        beforeLong?()
         do {
             try writeSpool()
             spoolBackOff.succeeded()
@@ -168,8 +172,43 @@ extension Follower {
             madeFiles = true
         }
         guard madeFiles else { return }
+        try checkSpool()
         try FileSystem.synchronizeFolder(folder)
         if let last = unsafeSegments.last { pins.rules.makeSafe(last.point) }
+    }
+}
+
+extension Follower {
+    /// Bytes that only the spool has.
+    var spooledBytes: Int64 {
+        unsafeSegments.reduce(0) { $0 + ($1.spoolPath == nil ? 0 : $1.bytes.byteCount) }
+    }
+
+    /// Raises an alarm when the spool has become too large, or gives up.
+    private func checkSpool() throws {
+        let reason = configuration.outage.reasonToStop(
+            waiting: spooledBytes,
+            near: configuration.databasePath
+        )
+        defer { isSpoolOver = reason != nil }
+        guard let reason else { return }
+        if configuration.outage.choice == .protectApplication {
+            throw ReplicationError(
+                .backlogTooLarge,
+                "'\(configuration.databasePath)' is let go of, so that its disk does not fill up: "
+                    + "\(reason). When the store is back, commits since "
+                    + "\(durableTXID.map { "\($0)" } ?? "the beginning") are stored as one"
+            )
+        }
+        guard !isSpoolOver else { return }
+        log(
+            .error,
+            "the spool is over its limit and goes on growing",
+            [
+                ("database", configuration.databasePath), ("reason", reason),
+                ("remedy", "bring the store back, or make room on the database's disk"),
+            ]
+        )
     }
 }
 

@@ -30,7 +30,7 @@ final class Follower {
     var nextSnapshot = 0
     let signal: FollowerSignal
 
-    let checkpointer: Connection
+    private var openCheckpointer: Connection?
     let index: WALIndex
     let pageSize: PageSize
     let identity: FileStatus
@@ -63,6 +63,7 @@ final class Follower {
     var recordItem: Int?
     var batch: SegmentBatch?
     var snapshot: SnapshotJob?
+    var levels: LevelWork
     var unsafeSegments: [SealedSegment] = []
     var nextItem = 0
     var lastSeal: MonotonicTime?
@@ -72,7 +73,9 @@ final class Follower {
     var commitWatch = Watch()
     var checkpointWatch = Watch()
     var lastBackfill: FrameIndex = 0
+    /// Since when an application's checkpoint waits for commits to become safe, and for which.
     var urgentSince: MonotonicTime?
+    var urgentPoint: PinProtocol.Point?
     /// When pending commits were last made urgent by a checkpoint of the application's.
     var lastHurry: MonotonicTime?
     var wasCheckpointRunning = false
@@ -90,17 +93,28 @@ final class Follower {
     /// A snapshot that is wanted could not begin.
     var snapshotBackOff = BackOff(first: 50 * Nanoseconds.millisecond)
     /// The local disk did not take a spooled segment.
+    var isSpoolOver = false
     var spoolBackOff = BackOff(most: 30 * Nanoseconds.second)
     var quietBackOff = BackOff()
     var nextSafetyPoll: MonotonicTime
+    var nextIdentityLook: MonotonicTime
+    /// Whether the kernel tells of what happens to the files.
+    var isWatched = true
     var safetyPollInterval = 5 * Nanoseconds.second
     var invariants: InvariantGuard
     var nextInvariantLook: MonotonicTime
     var isFinishing = false
+    /// Called before something that may take long: others must not wait for it.
+    var beforeLong: (() -> Void)?
     /// Called once: the base is in the store, or none was needed.
     var whenSettled: (() -> Void)?
     var syncs: [PendingSync] = []
     var statistics = Statistics()
+    /// Who is told how things stand, and what it knows already.
+    var meter: AgentMeter?
+    var reported = Statistics()
+    /// When the last commit that has arrived was seen.
+    var arrivedTime: Timestamp?
 
     /// Counts since attaching; logged when the follower ends.
     struct Statistics {
@@ -109,11 +123,13 @@ final class Follower {
         var forcedResets: UInt64 = 0
         var quietResets: UInt64 = 0
         var writeLockHeldMax: Int64 = 0
+        var writeLockHeld: Int64 = 0
         var walFramesMax: FrameIndex = 0
 
         /// The write lock was held for so many nanoseconds.
         mutating func heldWriteLock(_ time: Int64) {
             writeLockHeldMax = max(writeLockHeldMax, time)
+            writeLockHeld += time
         }
     }
 
@@ -134,7 +150,6 @@ final class Follower {
         hasBase = start.hasBase
         self.signal = signal
         self.log = log
-        checkpointer = attachment.checkpointer
         index = attachment.index
         pageSize = attachment.pageSize
         identity = attachment.identity
@@ -153,12 +168,14 @@ final class Follower {
         proven = start.proven
         lastChange =
             start.position.frame == attachment.header.mxFrame ? attachment.header.change : nil
+        levels = LevelWork(policy: configuration.levels)
         lastSeen = start.time
         lastLook = Timestamp.now
         let now = MonotonicTime.now
         lastCommit = now
         epochBegan = now
         nextSafetyPoll = now
+        nextIdentityLook = now
         nextInvariantLook = now
         invariants = InvariantGuard(database: configuration.databasePath)
     }
@@ -182,12 +199,14 @@ final class Follower {
     func step() throws {
         try collectDurable()
         try produceSnapshot()
+        try produceLevel()
         try look()
         try guardInvariants()
         try lookAtCheckpoints()
         try ship()
         try movePins()
         try beginWantedSnapshot()
+        try beginDueLevel()
         try makeRoom()
     }
 
@@ -199,26 +218,60 @@ final class Follower {
         }
         consider(commitWatch.next)
         consider(checkpointWatch.next)
-        if batch != nil { consider(sealTime(now)) }
+        if batch != nil, !isSendingSegments { consider(sealTime(now)) }
         consider(nextLockProbe)
         consider(nextLeap)
         if invariants.isSuspicious { consider(nextInvariantLook) }
         if let urgentSince { consider(urgentSince + configuration.urgentStoreTime) }
         if let time = quietTime { consider(time) }
+        consider(snapshotTime(now))
+        consider(levelTime(now))
         if wantsRoom { consider(resetBackOff.next ?? now) }
         if mayCheckpoint, pins.rules.isHandshakeDue { consider(now + Nanoseconds.millisecond) }
         return max(deadline, now)
     }
 
+    // MARK: - Connections
+
+    /// The connection that checkpoints, opened when it is needed.
+    func checkpointer() throws(SQLiteError) -> Connection {
+        if let openCheckpointer { return openCheckpointer }
+        let opened = try Connection(path: configuration.databasePath, role: .checkpointer)
+        openCheckpointer = opened
+        return opened
+    }
+
+    /// A database that nobody writes keeps one connection, which holds the pin.
+    private func releaseConnections() {
+        pins.releaseSpare()
+        openCheckpointer = nil
+        locker = nil
+    }
+
+    /// Without a commit for so long only what holds the pin is kept open, in nanoseconds.
+    private static let quietTime = 60 * Nanoseconds.second
+
+    /// Between two looks at the files' identity where names that change raise events: what is left
+    /// is a folder further up that goes to another place, in nanoseconds.
+    private static let identityInterval = 30 * Nanoseconds.second
+
     // MARK: - Looking
 
-    /// Looks at the WAL-index and copies what is new.
-    func look() throws {
+    /// Looks at the WAL-index and copies what is new; with a limit a part of it.
+    func look(limit: CopyLimit? = nil) throws {
         let now = MonotonicTime.now
         if now >= nextSafetyPoll {
             nextSafetyPoll = laterSafetyPoll(now)
-            if now - lastCommit > safetyPollInterval { wal.releaseSlab() }
-            try checkIdentity()
+            if now - lastCommit > safetyPollInterval {
+                wal.releaseSlab()
+                copier.release()
+            }
+            if now - lastCommit > Self.quietTime { releaseConnections() }
+            // Names that change raise events, where there are any.
+            if !isWatched || now >= nextIdentityLook {
+                nextIdentityLook = now + Self.identityInterval
+                try checkIdentity()
+            }
         }
         guard let header = index.header() else {
             throw ReplicationError(
@@ -234,12 +287,12 @@ final class Follower {
             raiseBroken(reason)
             throw hazard(reason)
         case .appended:
-            try copy(header, seenAt: seenAt)
+            try copy(header, seenAt: seenAt, limit: limit)
         case .reset:
             beganAnew(header.salts)
             // The sooner the better: a reset publishes its header before frame 1 is written.
             try handshake()
-            if header.mxFrame > 0 { try copy(header, seenAt: seenAt) }
+            if header.mxFrame > 0 { try copy(header, seenAt: seenAt, limit: limit) }
         }
         lastLook = seenAt
         if commitWatch.next != nil {
@@ -283,6 +336,7 @@ final class Follower {
                 ("forced_resets", "\(statistics.forcedResets)"),
                 ("quiet_resets", "\(statistics.quietResets)"),
                 ("write_lock_held_max_us", "\(statistics.writeLockHeldMax / 1000)"),
+                ("write_lock_held_us", "\(statistics.writeLockHeld / 1000)"),
                 ("wal_frames_max", "\(statistics.walFramesMax)"),
             ]
         )

@@ -1,5 +1,6 @@
 package import Bytes
 package import Hazards
+package import Maintenance
 
 /// How one database is followed. Times in nanoseconds.
 package struct FollowerConfiguration: Sendable {
@@ -15,7 +16,7 @@ package struct FollowerConfiguration: Sendable {
     /// writer's WAL may have three times as many.
     package var walResetFrames: FrameIndex = 4000
     /// Bytes in the WAL from which on it is done, however large the pages are.
-    package var walResetBytes: Int64 = 40 * 1024 * 1024
+    package var walResetBytes: Int64 = 32 * 1024 * 1024
     /// Frames in the WAL from which on it is reset when the application is quiet (§4.2).
     package var quietResetFrames: FrameIndex = 64
     /// How long nothing must have been committed before that.
@@ -28,6 +29,10 @@ package struct FollowerConfiguration: Sendable {
     package var shutdownTime: Int64 = 30_000_000_000
     /// Bytes of sealed segments in memory; beyond them commits wait in the WAL.
     package var pendingBytesMax = 16 * 1024 * 1024
+    /// What happens when the store takes nothing for very long.
+    package var outage = OutagePolicy()
+    /// Which levels are built; nil for none.
+    package var levels: LevelPolicy?
     /// The database's hazards: after a fatal one nothing is checkpointed or reset.
     package var alarm = HazardAlarm()
 

@@ -3,10 +3,11 @@ import Synchronization
 
 /// A few threads that drive many followers by their rounds, none of which waits.
 ///
-/// One thread at a time polls for file events and deadlines. When something has come it passes the
-/// poll on and does rounds itself, so that one event of one database needs no change of threads,
-/// and a round that takes long (a large transaction, a slow disk) holds up one thread and no other
-/// database. A follower is only ever in the hands of one thread.
+/// One thread at a time polls for file events and deadlines. When something has come it does the
+/// round itself, so that one event of one database needs no change of threads, and polls again. A
+/// round that takes long (a large transaction, a slow disk) holds up one thread and no other
+/// database: before it begins what may take long another thread takes the poll over, and a
+/// standby sees to it where nobody expected it. A follower is only ever in the hands of one thread.
 package final class FollowerLoop: Sendable {
     struct State {
         var followers: [Int: HostedFollower] = [:]
@@ -17,17 +18,24 @@ package final class FollowerLoop: Sendable {
         var pollUntil = MonotonicTime(nanoseconds: 0)
         var idleThreads = 0
         var nextID = 0
+        var standby = Standby()
     }
 
     let state = Mutex(State())
     let events: FileEvents
-    private let idle = Semaphore()
+    let idle = Semaphore()
+    /// Wakes the standby.
+    let watched = Semaphore()
     private let wakeUp: WakeUp
 
     /// Without anything to wait for the poll is renewed after this.
     private static let pollMax = 60 * Nanoseconds.second
     /// A deadline this close is waited for by the thread that has the follower.
     private static let napMax = 250 * Nanoseconds.microsecond
+    /// Followers that may wait for a thread before another one joins in: most rounds are short.
+    private static let readyMax = 8
+    /// Rounds of one follower that go on for longer need somebody else who polls.
+    private static let aloneMax = Nanoseconds.millisecond
 
     /// A loop with `threads` threads, which end with the process.
     package init(threads: Int) throws(SystemError) {
@@ -35,12 +43,13 @@ package final class FollowerLoop: Sendable {
         events = try FileEvents()
         wakeUp = try WakeUp()
         for _ in 0..<threads { WorkerThread.start { self.work() } }
+        WorkerThread.start { self.standBy() }
     }
 
     // MARK: - Threads
 
     private enum Action {
-        case run(HostedFollower, handsOver: Bool)
+        case run(HostedFollower, handsOver: Bool, wakesStandby: Bool)
         case poll(nanoseconds: Int64)
         case sleep
     }
@@ -49,8 +58,9 @@ package final class FollowerLoop: Sendable {
         Readiness.pauseExactly()
         while true {
             switch state.withLock({ Self.nextAction(&$0) }) {
-            case .run(let hosted, let handsOver):
+            case .run(let hosted, let handsOver, let wakesStandby):
                 if handsOver { idle.signal() }
+                if wakesStandby { watched.signal() }
                 run(hosted)
             case .poll(let nanoseconds): poll(nanoseconds)
             case .sleep: idle.wait()
@@ -62,12 +72,17 @@ package final class FollowerLoop: Sendable {
         if let hosted = state.popReady() {
             hosted.isQueued = false
             hosted.isRunning = true
-            let handsOver = state.idleThreads > 0 && (!state.isPolling || state.hasReady)
+            state.standby.tookOver()
+            let handsOver = state.idleThreads > 0 && state.readyCount >= Self.readyMax
             if handsOver { state.idleThreads -= 1 }
-            return .run(hosted, handsOver: handsOver)
+            let isAlone = !state.isPolling && !handsOver
+            let wakesStandby = isAlone && state.standby.roundBegan(.now)
+            return .run(hosted, handsOver: handsOver, wakesStandby: wakesStandby)
         }
         if !state.isPolling {
             state.isPolling = true
+            state.standby.tookOver()
+            state.standby.pollBegan()
             let now = MonotonicTime.now
             state.pollUntil = min(state.deadlines.first ?? now + pollMax, now + pollMax)
             return .poll(nanoseconds: max(0, state.pollUntil - now))
@@ -105,7 +120,9 @@ package final class FollowerLoop: Sendable {
 
     /// Rounds of one follower until nothing is left to do for it, or others wait.
     private func run(_ hosted: HostedFollower) {
+        let began = MonotonicTime.now
         while true {
+            if MonotonicTime.now - began > Self.aloneMax { handOver() }
             let (reason, stopAt, syncs) = state.withLock { _ in hosted.takePending() }
             let next: MonotonicTime?
             do {
@@ -181,14 +198,20 @@ package final class FollowerLoop: Sendable {
         return FollowerSignal(id: id) { self.raise(id) }
     }
 
-    /// Drives a follower until it ends: finished after a stop, or broken.
-    func follow(_ hosted: HostedFollower, stop: StopRequest) async throws {
+    /// Drives a follower until it ends: finished after a stop, or broken. `whenFollowed` is called
+    /// once it can be asked to sync.
+    func follow(
+        _ hosted: HostedFollower,
+        stop: StopRequest,
+        whenFollowed: @Sendable () -> Void = {}
+    ) async throws {
         // What cannot be watched is looked at more often.
         do throws(SystemError) {
             try events.watch(hosted.databasePath, for: hosted.id)
         } catch {
             hosted.watchFailed(error)
         }
+        hosted.beforeLong { [unowned self] in handOver() }
         let key = stop.observe { self.finish(hosted, stop) }
         defer { stop.forget(key) }
         try await withCheckedThrowingContinuation { continuation in
@@ -197,6 +220,7 @@ package final class FollowerLoop: Sendable {
                 state.followers[hosted.id] = hosted
                 state.enqueue(hosted, [.wal, .signal])
             }
+            whenFollowed()
         }
     }
 
@@ -206,6 +230,19 @@ package final class FollowerLoop: Sendable {
             hosted.stopAt = MonotonicTime.now + time
             if state.followers[hosted.id] != nil { state.enqueue(hosted, .signal) }
         }
+    }
+
+    /// Asks a follower to make durable what is committed now, and to say when it is. False when it
+    /// is not here.
+    func sync(_ id: Int, _ request: SyncRequest) -> Bool {
+        var isHere = false
+        wake { state in
+            guard let hosted = state.followers[id] else { return }
+            isHere = true
+            hosted.syncs.append(request)
+            state.enqueue(hosted, .signal)
+        }
+        return isHere
     }
 
     /// Wakes a follower up; one that is not here is left alone.
@@ -233,7 +270,8 @@ package final class FollowerLoop: Sendable {
 }
 
 extension FollowerLoop.State {
-    var hasReady: Bool { readyHead < ready.count }
+    var readyCount: Int { ready.count - readyHead }
+    var hasReady: Bool { readyCount > 0 }
 
     mutating func popReady() -> HostedFollower? {
         guard hasReady else { return nil }

@@ -28,12 +28,12 @@ extension FollowerStart {
         if begins(decision) {
             follower.pendingRecord = generationRecord(
                 generation,
-                parent: parent(decision),
+                parent: parent,
                 attachment: attached.attachment
             )
         }
         switch decision {
-        case .goOn, .goBack: break
+        case .goOn, .goBack, .goOnRestored: break
         case .bridge(let bridge): try follower.send(bridge, to: attached.state)
         case .begin: try follower.startSnapshot(attached.state, digest: follower.copier.digest!)
         }
@@ -86,17 +86,18 @@ extension FollowerStart {
     func begins(_ decision: Decision) -> Bool {
         switch decision {
         case .goOn, .bridge: tip?.isOwn != true || !mayContinue
-        case .goBack, .begin: true
+        case .goBack, .goOnRestored, .begin: true
         }
     }
 
-    private func parent(_ decision: Decision) -> GenerationRecord.Parent? {
-        guard let tip else { return nil }
+    /// What a generation that begins goes on from.
+    var parent: GenerationRecord.Parent? {
+        guard let tip, let decision else { return nil }
         switch decision {
         case .goOn, .bridge:
             return GenerationRecord.Parent(generation: tip.generation.id, txid: tip.resume.txid)
-        case .goBack(let match, _, _, _):
-            return GenerationRecord.Parent(generation: tip.generation.id, txid: match.txid)
+        case .goBack(let match, _, _, _), .goOnRestored(let match, _):
+            return GenerationRecord.Parent(generation: match.generation, txid: match.txid)
         case .begin: return nil
         }
     }
@@ -130,6 +131,13 @@ extension FollowerStart {
             start.pageCount = pageCount
             start.digest = digest
             start.proven = place.proven
+        case .goOnRestored(let match, let fitting):
+            start.txid = match.txid
+            start.time = match.time
+            start.position = fitting.place.position
+            start.pageCount = fitting.hint.pageCount
+            start.digest = fitting.hint.digest
+            start.proven = fitting.place.proven
         case .bridge: break
         case .begin: return try beginning(attached)
         }
@@ -171,6 +179,8 @@ extension FollowerStart {
         )
         configuration.syncInterval = syncInterval
         configuration.alarm = alarm
+        configuration.outage = outage
+        configuration.levels = levels
         tuning?(&configuration)
         return configuration
     }
@@ -202,6 +212,13 @@ extension FollowerStart {
                 "the backup is ahead of the database: a child generation begins; "
                     + "restore -generation gets the later commits back",
                 place + [("ahead_from", "\(match.txid.next)"), ("ahead_to", "\(tip.resume.txid)")]
+            )
+        case .goOnRestored(let match, _):
+            log(
+                .info,
+                "a restored database: a child generation begins at its state; commits that the "
+                    + "backup has after it are reached with restore -generation",
+                [("generation", "\(match.generation)"), ("txid", "\(match.txid)")]
             )
         case .bridge(let bridge):
             log(

@@ -1,6 +1,7 @@
 import BackupCatalog
 import Bytes
 import Hazards
+import Maintenance
 import Platform
 import SQLiteAccess
 import SegmentFormat
@@ -26,6 +27,9 @@ final class FollowerStart: @unchecked Sendable {
     /// Whether a generation of our own may be gone on in; false after somebody else did.
     let mayContinue: Bool
 
+    /// What happens when the store takes nothing for very long.
+    var outage = OutagePolicy()
+    var levels: LevelPolicy?
     /// Other limits than the defaults, for tests that want to reach them soon.
     var tuning: ((inout FollowerConfiguration) -> Void)?
 
@@ -38,8 +42,17 @@ final class FollowerStart: @unchecked Sendable {
     private(set) var spooled: SpoolRecovery?
     var attached: Attached?
     private(set) var decision: Decision?
+    /// What a restore left beside the database, if the database is in that state and nothing else
+    /// tells how to go on. The store has to say that it knows it.
+    private(set) var hint: FittingHint?
     /// The generation that is written, once that is decided.
     private(set) var generation: GenerationID?
+
+    /// Whether commits were made that cannot be restored one by one.
+    var isBridged: Bool {
+        if case .bridge = decision { return true }
+        return false
+    }
 
     /// How the history goes on.
     enum Decision {
@@ -47,6 +60,8 @@ final class FollowerStart: @unchecked Sendable {
         case goOn(StartingPlace, reason: String)
         /// From an earlier state of the backup, which is ahead of the database.
         case goBack(PageHashIndex.Match, StartingPlace, pageCount: UInt32, DatabaseDigest)
+        /// From the state of the backup that was restored.
+        case goOnRestored(PageHashIndex.Match, FittingHint)
         /// With the pages that differ.
         case bridge(Bridge)
         /// With a snapshot.
@@ -95,6 +110,18 @@ final class FollowerStart: @unchecked Sendable {
         return owner
     }
 
+    /// Whether so much waits in the WAL, which our pin keeps from being reset, that the database
+    /// should be let go of.
+    func checkBacklog() throws {
+        guard outage.choice == .protectApplication else { return }
+        let bytes = try FileSystem.status(path + "-wal")?.size ?? 0
+        guard let reason = outage.reasonToStop(waiting: bytes, near: path) else { return }
+        throw ReplicationError(
+            .backlogTooLarge,
+            "'\(displayPath)' is let go of, so that its disk does not fill up: \(reason)"
+        )
+    }
+
     /// The lock beside the database, for the follower, which holds it from now on.
     func takeLock() -> AgentLock? { lock.take() }
 
@@ -114,8 +141,9 @@ final class FollowerStart: @unchecked Sendable {
             self.tip?.resume = spooled.resumePoint(after: tip.resume)
         }
         let resume = self.tip?.resume
+        let hint = readHint()
         let wal = try WALFile(path: path + "-wal", pageSize: pin.pageSize)
-        let before = try resume.flatMap { try hashesAtStartOfWAL($0, pin, wal) }
+        let before = try hashesAtStartOfWAL(resume, hint, pin, wal)
         let attachment = try Attachment(pin)
         self.pin = nil
         let state = try PinnedState(
@@ -127,6 +155,8 @@ final class FollowerStart: @unchecked Sendable {
         var attached = Attached(attachment: attachment, state: state, wal: wal, before: before)
         defer { self.attached = attached }
         decision = try find(resume, &attached)
+        if case .goOn = decision { return [] }
+        self.hint = try hint.flatMap { try fitting($0, &attached) }
         guard decision == nil else { return [] }
         return [try attached.hashesAtPin(), before].compactMap { hashes in
             hashes.map {
@@ -138,22 +168,35 @@ final class FollowerStart: @unchecked Sendable {
     /// The state at the start of the WAL, when it may tell more than the state at our pin: the WAL
     /// does not hold the store's last commit.
     private func hashesAtStartOfWAL(
-        _ resume: ResumePoint,
+        _ resume: ResumePoint?,
+        _ hint: RestoreHint?,
         _ pin: FirstPin,
         _ wal: WALFile
     ) throws -> PageHashList? {
-        guard resume.pageSize == pin.pageSize, let header = pin.index.header(),
-            try !wal.holds(resume.position, header)
-        else { return nil }
+        guard let header = pin.index.header() else { return nil }
+        if let resume, resume.pageSize == pin.pageSize {
+            guard try !wal.holds(resume.position, header) else { return nil }
+        } else {
+            guard hint?.pageSize == pin.pageSize else { return nil }
+        }
         return try pin.hashesAtStartOfWAL()
     }
 
     /// Decides how the history goes on, if that is still open. `index` are the page hashes of the
-    /// store's last state, if `attach` asked for them and they could be had. Returns the commit
-    /// after which a generation that exists is gone on in, which has to be claimed first.
-    func decide(index: PageHashIndex?) throws -> (generation: GenerationID, after: TXID)? {
+    /// store's last state, if `attach` asked for them and they could be had; `restored` is where
+    /// the store has the state of `hint`. Returns the commit after which a generation that exists
+    /// is gone on in, which has to be claimed first.
+    func decide(
+        index: PageHashIndex?,
+        restored: PageHashIndex.Match?
+    ) throws -> (generation: GenerationID, after: TXID)? {
         guard var attached else { preconditionFailure("attach comes first") }
-        let decision = try self.decision ?? decide(withSpooled(index), &attached)
+        let decision: Decision
+        if let hint, let restored {
+            decision = .goOnRestored(restored, hint)
+        } else {
+            decision = try self.decision ?? decide(withSpooled(index), &attached)
+        }
         self.attached = attached
         self.decision = decision
         report(decision)
@@ -193,7 +236,9 @@ final class FollowerStart: @unchecked Sendable {
             return .begin(reason: "the store has no backup that this database could go on from")
         }
         if let position = resume.position, try attached.wal.holds(position, header) {
-            let place = try attached.place(at: position)
+            let place =
+                position.frame == 0
+                ? try attached.placeAtStartOfWAL() : try attached.place(at: position)
             return .goOn(place, reason: "WAL position")
         }
         guard let digest = resume.digest else { return nil }

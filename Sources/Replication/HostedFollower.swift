@@ -36,6 +36,9 @@ final class HostedFollower: @unchecked Sendable {
         return (pending, stopAt, syncs)
     }
 
+    /// Called before a round does what may take long.
+    func beforeLong(_ body: @escaping () -> Void) { follower?.beforeLong = body }
+
     /// One round; when the next one is due, or nil when the follower is done.
     func round(
         _ reason: WakeReason,
@@ -52,6 +55,7 @@ final class HostedFollower: @unchecked Sendable {
     /// Lets go of the database, then tells who waits.
     func finish(_ result: Result<Void, any Error>) {
         follower?.ended()
+        follower?.beforeLong = nil
         follower = nil
         for sync in syncs { sync.complete(false) }
         completion.take()?.resume(with: result)

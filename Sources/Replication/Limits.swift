@@ -1,11 +1,15 @@
 /// Bounds of what replication does at a time.
 package enum Limits {
+    /// Bytes in memory that wait for stores, of all databases together.
+    package static let memoryBytes = 256 << 20
     /// Threads that drive followers.
     package static let loopThreads = 4
     /// Objects on their way to one place.
     package static let uploadsPerPlace = 16
     /// Databases that attach and send their base to one place at a time.
     package static let startsPerPlace = 8
+    /// Databases that look through their backups in one place, to merge and delete, at a time.
+    package static let maintenancePerPlace = 2
     /// Between two attempts to attach to a database, in nanoseconds.
     package static let attachPauseMin: Int64 = 200_000_000
     /// The same, at most.

@@ -31,7 +31,8 @@ package struct LocalState: Sendable {
 
     /// The token that says which generations are ours: a hash of a random number kept here, the
     /// machine, and the database's file (DESIGN §7). A copy of all files to another place or
-    /// machine therefore has another one.
+    /// machine therefore has another one, and so has a file that was put in the database's place,
+    /// though it often gets the inode of one that was there before.
     package func ownerToken(
         of identity: FileStatus,
         path: String,
@@ -39,8 +40,9 @@ package struct LocalState: Sendable {
     ) -> Hash128 {
         var hash = ChecksumStream()
         let machine = Self.machineFiles.lazy.compactMap { try? read($0) }.first ?? ""
+        let birth = FileSystem.birth(of: path).map { "\($0)" } ?? ""
         for part in [
-            randomPart(log), machine, "\(identity.device)", "\(identity.inode)", path,
+            randomPart(log), machine, "\(identity.device)", "\(identity.inode)", birth, path,
         ] {
             hash.update(Array(part.utf8) + [0])
         }

@@ -5,13 +5,18 @@ import Platform
 import Synchronization
 
 /// Who goes on writing a generation (DESIGN §7, docs/FORMAT.md §15): a claim before going on in
-/// one, and now and then a look whether somebody claimed it after us.
+/// one, and now and then a look whether somebody claimed it after us, and whether it is still
+/// there: what is added to a generation that was deleted underneath us can never be restored.
 final class Ownership: Sendable {
     private struct State {
         var generation: GenerationID?
         var number: UInt64 = 0
+        /// What it goes on from, as long as the store has nothing of it.
+        var parent: GenerationRecord.Parent?
+        /// Whether the store has its generation.json.
+        var isStored = false
         var nextLook = MonotonicTime(nanoseconds: 0)
-        var isSuperseded = false
+        var refusal: UploadRefusal?
     }
 
     private let state = Mutex(State())
@@ -25,14 +30,19 @@ final class Ownership: Sendable {
         self.interval = interval
     }
 
-    /// True once another process went on in the generation after us.
-    var isSuperseded: Bool { state.withLock { $0.isSuperseded } }
+    /// Why nothing may be uploaded any more.
+    var refusal: UploadRefusal? { state.withLock { $0.refusal } }
 
     /// The generation that is written; nil before `begin` or `claim`.
     var generation: GenerationID? { state.withLock { $0.generation } }
 
     /// The generation is new, and ours alone as long as nobody claims it.
-    func begin(_ generation: GenerationID) { hold(generation, number: 0) }
+    func begin(_ generation: GenerationID, parent: GenerationRecord.Parent?) {
+        hold(generation, number: 0, isStored: false, parent: parent)
+    }
+
+    /// The store has generation.json of the generation that has begun.
+    func recordArrived() { state.withLock { $0.isStored = true } }
 
     /// Claims a generation after everybody who did before.
     ///
@@ -59,7 +69,7 @@ final class Ownership: Sendable {
                     bytes: claim.encode(),
                     ifAbsent: true
                 )
-                return hold(generation, number: number)
+                return hold(generation, number: number, isStored: true)
             } catch {
                 switch error.code {
                 case .preconditionFailed: continue
@@ -69,7 +79,7 @@ final class Ownership: Sendable {
                         try catalog.layout.claim(number, of: generation),
                         bytes: claim.encode()
                     )
-                    return hold(generation, number: number)
+                    return hold(generation, number: number, isStored: true)
                 default: throw error
                 }
             }
@@ -81,29 +91,80 @@ final class Ownership: Sendable {
         )
     }
 
-    /// Whether we may go on uploading. Asks the store when the last look is long enough ago.
-    func mayUpload() async throws -> Bool {
+    /// Whether we may go on uploading. Asks the store when it is told to, or the last look is long
+    /// enough ago; whether the generation is still there each time where that costs nothing.
+    func mayUpload(asking: Bool = false) async throws -> Bool {
         let now = MonotonicTime.now
-        let due = state.withLock { state -> (GenerationID, UInt64)? in
-            guard !state.isSuperseded, let generation = state.generation, now >= state.nextLook
-            else { return nil }
-            state.nextLook = now + interval
-            return (state.generation ?? generation, state.number)
+        let known = state.withLock { $0 }
+        guard known.refusal == nil, let generation = known.generation else {
+            return known.refusal == nil
         }
-        if let (generation, number) = due,
-            try await !catalog.claims(of: generation, after: number).isEmpty
-        {
-            state.withLock { $0.isSuperseded = true }
+        let isDue = asking || now >= known.nextLook
+        var refusal: UploadRefusal?
+        if isDue, try await !catalog.claims(of: generation, after: known.number).isEmpty {
+            refusal = .superseded
+        } else if isDue || catalog.store.looksCostNothing, try await isGone(generation, known) {
+            refusal = .gone
         }
-        return !isSuperseded
+        // A look that failed is none.
+        state.withLock { state in
+            if isDue { state.nextLook = now + interval }
+            state.refusal = state.refusal ?? refusal
+        }
+        return self.refusal == nil
     }
 
-    private func hold(_ generation: GenerationID, number: UInt64) {
+    /// Whether the store has lost the generation, or before there is one the state that it is to go
+    /// on from.
+    private func isGone(_ generation: GenerationID, _ known: State) async throws -> Bool {
+        if known.isStored {
+            return try await catalog.store.head(try catalog.layout.record(of: generation)) == nil
+        }
+        guard let parent = known.parent, MonotonicTime.now >= known.nextLook else { return false }
+        return try await !catalog.lineage().canRestore(parent.txid, of: parent.generation)
+    }
+
+    private func hold(
+        _ generation: GenerationID,
+        number: UInt64,
+        isStored: Bool,
+        parent: GenerationRecord.Parent? = nil
+    ) {
         let now = MonotonicTime.now
         state.withLock { state in
             state.generation = generation
             state.number = number
+            state.isStored = isStored
+            state.parent = parent
             state.nextLook = now + interval
+        }
+    }
+}
+
+/// Why nothing more of a generation may be uploaded.
+enum UploadRefusal: Sendable {
+    /// Another process went on in it.
+    case superseded
+    /// The store has lost it.
+    case gone
+
+    /// What ends the follower, so that the agent attaches anew.
+    func error(_ generation: GenerationID, of database: String) -> ReplicationError {
+        switch self {
+        case .superseded:
+            ReplicationError(
+                .superseded,
+                "another agent goes on in generation \(generation) of '\(database)'; this one "
+                    + "begins a child generation. Two agents for one backup are a mistake in the "
+                    + "set-up, or a cloned machine"
+            )
+        case .gone:
+            ReplicationError(
+                .backupGone,
+                "generation \(generation) of '\(database)', or the one that it goes on from, has "
+                    + "been deleted from the store; another one begins. Find out who deleted it: "
+                    + "docs/RECOVERY.md, \"Deleted bucket prefix\""
+            )
         }
     }
 }

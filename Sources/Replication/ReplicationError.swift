@@ -20,6 +20,10 @@ package struct ReplicationError: Error, CustomStringConvertible {
         case ownedByAnother
         /// Another process went on in our generation; a child generation has to begin.
         case superseded
+        /// The store has lost our generation; another one has to begin.
+        case backupGone
+        /// Too much waits for the store; the database was let go of until it is back.
+        case backlogTooLarge
         /// The last commits could not be stored before the deadline of the shutdown.
         case notDurable
     }
@@ -37,7 +41,7 @@ package struct ReplicationError: Error, CustomStringConvertible {
 
     /// True when attaching anew may help.
     package var isRetryable: Bool {
-        code == .hazard || code == .databaseChanged || code == .superseded
+        [.hazard, .databaseChanged, .superseded, .backupGone, .backlogTooLarge].contains(code)
     }
 
     package var description: String { message }

@@ -3,12 +3,14 @@ package import ObjectStorage
 package import Platform
 import Synchronization
 
-/// What all databases of a process share: the threads, and the tag of this writer.
+/// What all databases of a process share: the threads, the memory, and the tag of this writer.
 package struct ReplicationHost: Sendable {
     /// Drives the followers.
     package let loop: FollowerLoop
     /// Threads for calls that block: attaching, digests, looks at files.
     package let executor: ThreadExecutor
+    /// What may wait for stores in memory.
+    package let memory: MemoryBudget
     /// The tag of this process in the store.
     package let writer: WriterTag
     /// The program's version, for generation.json.
@@ -18,9 +20,11 @@ package struct ReplicationHost: Sendable {
     package init(
         version: String,
         executor: ThreadExecutor,
+        memoryLimit: Int = Limits.memoryBytes,
         loopThreads: Int = Limits.loopThreads
     ) throws(SystemError) {
         self.version = version
+        memory = MemoryBudget(limit: memoryLimit)
         self.executor = executor
         loop = try FollowerLoop(threads: loopThreads)
         writer = WriterTag(Chance.bits())
@@ -36,18 +40,21 @@ package final class Destination: Sendable {
     package let name: String
     let uploads: TaskGate
     let starts: TaskGate
+    let maintenance: TaskGate
 
     /// A destination with limits of its own.
     package init(
         store: any ObjectStore,
         name: String,
         uploads: TaskGate = TaskGate(width: Limits.uploadsPerPlace),
-        starts: TaskGate = TaskGate(width: Limits.startsPerPlace)
+        starts: TaskGate = TaskGate(width: Limits.startsPerPlace),
+        maintenance: TaskGate = TaskGate(width: Limits.maintenancePerPlace)
     ) {
         self.store = store
         self.name = name
         self.uploads = uploads
         self.starts = starts
+        self.maintenance = maintenance
     }
 }
 

@@ -1,24 +1,35 @@
 import Bytes
 import Glibc
+import Maintenance
 import Platform
 import SegmentFormat
 
-/// A log segment being written: the encoder, and where its output waits. Output beyond a few MiB
-/// goes to an unnamed file in the spool folder, so that memory does not grow with a transaction.
+/// A log segment being written: the encoder, where its output waits, and what changes by it.
 final class SegmentBatch {
     private let encoder: LogSegmentEncoder
-    private let spoolFolder: String
-    private var memory: [UInt8] = []
-    private var file: SpoolFile?
+    private var output: SegmentOutput
+    /// The pages that change, for levels; nil when none are wanted.
+    private(set) var changes: ChangedPages?
 
-    /// Encoded bytes that may wait in memory.
-    private static let memoryBytesMax = 4 * 1024 * 1024
     /// The encoder's own buffers are emptied beyond this.
     private static let drainBytes = 1024 * 1024
 
-    init(header: SegmentHeader, spoolFolder: String) throws(SegmentError) {
+    init(
+        header: SegmentHeader,
+        spoolFolder: String,
+        collectsChanges: Bool = false
+    ) throws(SegmentError) {
         encoder = try LogSegmentEncoder(header: header)
-        self.spoolFolder = spoolFolder
+        output = SegmentOutput(spoolFolder: spoolFolder)
+        if collectsChanges {
+            changes = ChangedPages(
+                start: ChangedPages.State(
+                    txid: header.minTXID.previous,
+                    digest: header.digestBefore,
+                    pageCount: header.pageCountBefore
+                )
+            )
+        }
     }
 
     /// Commits in the segment.
@@ -28,26 +39,46 @@ final class SegmentBatch {
     var rawContentByteCount: UInt64 { encoder.rawContentByteCount }
 
     func append(page: PageEntry, content: UnsafeRawBufferPointer?) throws {
+        changes?.add(page)
         try encoder.append(page: page, content: content)
-        if encoder.bufferedByteCount > Self.drainBytes * 3 { try drain() }
+        if encoder.bufferedByteCount > Self.drainBytes * 3 {
+            try output.append(encoder.takeOutput())
+        }
     }
 
-    func endCommit(_ record: CommitRecord) throws { try encoder.endCommit(record) }
+    func endCommit(_ record: CommitRecord) throws {
+        changes?.end(record)
+        try encoder.endCommit(record)
+    }
 
     /// Ends the segment and hands over its bytes.
     func finish(position: WALPosition) throws -> (FinishedSegment, SegmentBytes) {
         let finished = try encoder.finish(position: position)
-        try drain()
-        if let file { return (finished, .file(file)) }
-        return (finished, .memory(memory))
+        try output.append(encoder.takeOutput())
+        return (finished, output.bytes)
     }
+}
 
-    private func drain() throws {
-        let output = encoder.takeOutput()
-        if let file {
-            try file.append(output)
-            return
-        }
+/// Where the bytes of a segment wait that is being written: beyond a few MiB in an unnamed file in
+/// the spool folder, so that memory does not grow with it.
+struct SegmentOutput {
+    private let spoolFolder: String
+    private var memory: [UInt8] = []
+    private var file: SpoolFile?
+
+    /// Bytes that may wait in memory.
+    static let memoryBytesMax = 4 * 1024 * 1024
+
+    init(spoolFolder: String) { self.spoolFolder = spoolFolder }
+
+    /// Bytes so far.
+    var byteCount: UInt64 { file.map { UInt64($0.byteCount) } ?? UInt64(memory.count) }
+
+    /// What there is.
+    var bytes: SegmentBytes { file.map { .file($0) } ?? .memory(memory) }
+
+    mutating func append(_ output: [UInt8]) throws {
+        if let file { return try file.append(output) }
         memory.append(contentsOf: output)
         if memory.count > Self.memoryBytesMax {
             let file = try SpoolFile(temporaryIn: spoolFolder)
@@ -68,12 +99,21 @@ enum SegmentBytes: Sendable {
         if case .memory(let bytes) = self { return bytes.count }
         return 0
     }
+
+    /// Bytes of the segment.
+    var byteCount: Int64 {
+        switch self {
+        case .memory(let bytes): Int64(bytes.count)
+        case .file(let file): file.byteCount
+        }
+    }
 }
 
 /// A file in the spool folder. A temporary one is removed when the last owner lets go of it.
 final class SpoolFile: Sendable {
     let path: String
-    private let descriptor: FileDescriptor
+    /// Open while it is written; a file of the spool is opened to be read, since there may be many.
+    private let descriptor: FileDescriptor?
     private let isTemporary: Bool
     // Sendable: written by one thread before it is shared, read-only afterwards.
     nonisolated(unsafe) private var size: Int64 = 0
@@ -89,9 +129,9 @@ final class SpoolFile: Sendable {
     /// A segment that is in the spool already.
     init(existing path: String) throws(SystemError) {
         self.path = path
-        descriptor = try FileDescriptor(path: path, flags: O_RDONLY)
+        descriptor = nil
         isTemporary = false
-        size = try descriptor.status().size
+        size = try FileDescriptor(path: path, flags: O_RDONLY).status().size
     }
 
     deinit { if isTemporary { try? FileSystem.remove(path) } }
@@ -99,25 +139,28 @@ final class SpoolFile: Sendable {
     var byteCount: Int64 { size }
 
     func append(_ bytes: [UInt8]) throws(SystemError) {
-        try descriptor.write(bytes, at: size)
+        try descriptor?.write(bytes, at: size)
         size += Int64(bytes.count)
     }
 
     func read(at offset: Int64, count: Int) throws(SystemError) -> [UInt8] {
-        var failure: SystemError?
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            do throws(SystemError) {
-                initialized = try descriptor.read(
-                    into: UnsafeMutableRawBufferPointer(buffer),
-                    at: offset
-                )
-            } catch {
-                failure = error
-            }
+        guard descriptor != nil else {
+            let file = try FileDescriptor(path: path, flags: O_RDONLY)
+            return try Self.read(file, at: offset, count: count)
         }
-        if let failure { throw failure }
-        return bytes
+        return try Self.read(descriptor!, at: offset, count: count)
     }
 
-    func synchronize() throws(SystemError) { try descriptor.synchronizeData() }
+    private static func read(
+        _ file: borrowing FileDescriptor,
+        at offset: Int64,
+        count: Int
+    ) throws(SystemError) -> [UInt8] {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+        defer { buffer.deallocate() }
+        let length = try file.read(into: buffer, at: offset)
+        return Array(buffer[..<length])
+    }
+
+    func synchronize() throws(SystemError) { try descriptor?.synchronizeData() }
 }

@@ -48,6 +48,7 @@ package struct StoreTip: Sendable {
                 // newest any more: a child will be.
                 let isOwn =
                     generation.record.owner == owner && isNewestUsable && !end.isUncertain
+                    && !wasGoneOnFrom(generation, in: list.generations)
                 return StoreTip(
                     generation: generation,
                     isOwn: isOwn,
@@ -60,9 +61,19 @@ package struct StoreTip: Sendable {
         return nil
     }
 
+    /// Whether a generation of the same place goes on from this one: another file was the database
+    /// there meanwhile. What is added to a parent is no end of the lineage, so that no restore
+    /// would find it: a child will be.
+    private static func wasGoneOnFrom(_ parent: Generation, in list: [Generation]) -> Bool {
+        list.contains {
+            $0.record.parent?.generation == parent.id && $0.record.host == parent.record.host
+                && $0.record.file.path == parent.record.file.path
+        }
+    }
+
     /// Whether maintenance has closed the generation: it is about to be deleted, and nobody goes on
     /// from it.
-    private static func isClosed(
+    static func isClosed(
         _ generation: Generation,
         in catalog: Catalog
     ) async throws -> Bool {

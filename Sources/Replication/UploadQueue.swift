@@ -9,10 +9,10 @@ struct UploadLanes: Sendable {
     /// Snapshots.
     let snapshots: UploadQueue
 
-    /// Lanes whose follower `signal` wakes up.
-    init(signal: FollowerSignal) {
-        log = UploadQueue(signal: signal)
-        snapshots = UploadQueue(signal: signal)
+    /// Lanes whose follower `signal` wakes up. What waits in memory counts against `memory`.
+    init(signal: FollowerSignal, memory: MemoryBudget) {
+        log = UploadQueue(signal: signal, memory: memory)
+        snapshots = UploadQueue(signal: signal, memory: memory)
     }
 
     /// No more objects will come.
@@ -36,6 +36,8 @@ final class UploadQueue: Sendable {
         /// The object's path below the store's root.
         let path: String
         fileprivate(set) var body: Body
+        /// Whether a newer claim on the generation is looked for before it is sent.
+        var asksForClaims = false
     }
 
     private struct State {
@@ -43,7 +45,7 @@ final class UploadQueue: Sendable {
         var pendingBytes = 0
         var durable = -1
         var failed: Int?
-        var isSuperseded = false
+        var refusal: UploadRefusal?
         var wantsSnapshot: String?
         var isClosed = false
         var waiter: CheckedContinuation<Void, Never>?
@@ -51,12 +53,24 @@ final class UploadQueue: Sendable {
 
     private let state = Mutex(State())
     private let signal: FollowerSignal
+    private let memory: MemoryBudget
 
     /// `signal` is raised when something has arrived or failed.
-    init(signal: FollowerSignal) { self.signal = signal }
+    init(signal: FollowerSignal, memory: MemoryBudget) {
+        self.signal = signal
+        self.memory = memory
+    }
+
+    deinit { memory.add(-state.withLock { $0.pendingBytes }) }
 
     /// Bytes in memory that wait.
     var pendingBytes: Int { state.withLock { $0.pendingBytes } }
+
+    /// Whether nothing should be added: so much waits here, or with all others together.
+    func isFull(_ limit: Int) -> Bool {
+        let pending = pendingBytes
+        return pending >= limit || pending > 0 && memory.isExceeded
+    }
 
     /// The highest number of the gap-free run of objects that have arrived.
     var durable: Int { state.withLock { $0.durable } }
@@ -77,10 +91,15 @@ final class UploadQueue: Sendable {
             } else {
                 state.pending.append(item)
             }
-            state.pendingBytes += item.memoryByteCount
+            count(item.memoryByteCount, &state)
             return state.waiter.take()
         }
         waiter?.resume()
+    }
+
+    private func count(_ bytes: Int, _ state: inout State) {
+        state.pendingBytes += bytes
+        memory.add(bytes)
     }
 
     /// Lets an object that still waits be read from a file from now on, which frees its memory.
@@ -90,7 +109,7 @@ final class UploadQueue: Sendable {
             guard let index = state.pending.firstIndex(where: { $0.id == id }), index > 0 else {
                 return
             }
-            state.pendingBytes -= state.pending[index].memoryByteCount
+            count(-state.pending[index].memoryByteCount, &state)
             state.pending[index].body = .bytes(.file(file))
         }
     }
@@ -107,14 +126,14 @@ final class UploadQueue: Sendable {
     /// The snapshot that was wanted has begun.
     func snapshotBegan() { state.withLock { $0.wantsSnapshot = nil } }
 
-    /// Another process went on in the generation: nothing is sent any more.
-    func supersede() {
-        state.withLock { $0.isSuperseded = true }
+    /// Nothing of the generation is sent any more.
+    func refuse(_ refusal: UploadRefusal) {
+        state.withLock { $0.refusal = refusal }
         signal.raise()
     }
 
-    /// Whether that has happened.
-    var isSuperseded: Bool { state.withLock { $0.isSuperseded } }
+    /// Why nothing is sent any more.
+    var refusal: UploadRefusal? { state.withLock { $0.refusal } }
 
     /// No more objects will come.
     func close() {
@@ -149,7 +168,7 @@ final class UploadQueue: Sendable {
     func arrived(_ item: Item) {
         state.withLock { state in
             state.pending.removeFirst()
-            state.pendingBytes -= item.memoryByteCount
+            count(-item.memoryByteCount, &state)
             state.durable = item.id
         }
         signal.raise()
@@ -170,6 +189,12 @@ final class UploadQueue: Sendable {
 }
 
 extension UploadQueue.Item {
+    var byteCount: UInt64 {
+        if case .bytes(let bytes) = body { return UInt64(bytes.byteCount) }
+        return 0
+    }
+
+    /// Bytes that it holds in memory.
     var memoryByteCount: Int {
         if case .bytes(let bytes) = body { return bytes.memoryByteCount }
         return 0

@@ -7,6 +7,7 @@ struct Uploader {
     let queue: UploadQueue
     let destination: Destination
     let ownership: Ownership
+    let meter: AgentMeter
     let log: ReplicationLog
 
     private static let pauseMin = 100 * Nanoseconds.millisecond
@@ -21,11 +22,17 @@ struct Uploader {
                 preconditionFailure("our own key is not valid: \(item.path)")
             }
             do {
+                let began = MonotonicTime.now
                 guard try await send(item, to: key) else { return }
+                meter.uploaded(bytes: item.byteCount, in: MonotonicTime.now - began)
                 queue.arrived(item)
                 pause = Self.pauseMin
             } catch {
                 log(.error, "upload failed, will be tried again", [("error", "\(error)")])
+                meter.uploadFailed(
+                    (error as? StoreError).map { "\($0.code)" } ?? "other",
+                    problem: "\(error)"
+                )
                 if case .stream = item.body { await queue.streamFailed(item) }
                 try? await Pause.sleep(nanoseconds: pause)
                 pause = min(pause * 2, Self.pauseMax)
@@ -41,11 +48,12 @@ struct Uploader {
         await destination.uploads.acquire()
         defer { destination.uploads.release() }
         if Task.isCancelled { return false }
-        guard try await ownership.mayUpload() else {
-            queue.supersede()
+        guard try await ownership.mayUpload(asking: item.asksForClaims) else {
+            if let refusal = ownership.refusal { queue.refuse(refusal) }
             return false
         }
         try await destination.store.put(key, body: Self.body(item.body), ifAbsent: false)
+        if item.path.hasSuffix("/" + GenerationFile.name) { ownership.recordArrived() }
         return true
     }
 

@@ -81,9 +81,13 @@ final class WALFile {
 
     /// Whether `position` is a place in the WAL that `header` describes.
     func holds(_ position: WALPosition?, _ header: WALIndexHeader) throws(SystemError) -> Bool {
-        guard let position, position.salts == header.salts, position.frame > 0,
-            position.frame <= header.mxFrame, let frame = try frameHeader(position.frame)
-        else { return false }
+        guard let position, position.salts == header.salts, position.frame <= header.mxFrame else {
+            return false
+        }
+        // Before the first frame only the salts tell. While they are the same, nothing but what
+        // the WAL holds was committed since; a WAL that nobody has written to has none.
+        if position.frame == 0 { return position.salts != WALSalts(salt1: 0, salt2: 0) }
+        guard let frame = try frameHeader(position.frame) else { return false }
         return frame.salts == position.salts && frame.checksum == position.checksum
     }
 

@@ -51,6 +51,37 @@ package struct BackupVerifier: Sendable {
         package var idle: [String] = []
         /// What can be restored of it, with nothing that is damaged.
         package var restorable: [ClosedRange<TXID>] = []
+
+        /// What this look found, whether an earlier one found it, too, or not.
+        var seen: [Finding] = []
+        /// What was listed; nothing when all is well.
+        var listed: Set<ObjectKey> = []
+        /// Objects that are whole and contradict the ones beside them.
+        var contradictions: [ObjectKey: String] = [:]
+        /// Whether all that the earlier look listed is still there, so that nobody was deleting.
+        var isSettled = false
+        private var known: Set<[String]> = []
+
+        init(generation: GenerationID) { self.generation = generation }
+
+        /// Takes note of something, once for each object and kind.
+        mutating func add(_ kind: Finding.Kind, _ object: String, _ message: String) {
+            guard known.insert([kind.rawValue, object]).inserted else { return }
+            seen.append(Finding(kind, object, message))
+        }
+
+        /// Of what this look found, what an earlier one found, too.
+        func confirmed(by earlier: Report) -> [Finding] {
+            let found = Set(earlier.seen.map(Self.identity))
+            return seen.filter { found.contains(Self.identity($0)) }
+        }
+
+        /// What makes two findings one. A hole is the same only where it has the same ends; a fork
+        /// goes on growing.
+        private static func identity(_ finding: Finding) -> [String] {
+            let text = finding.kind == .missing ? finding.message : ""
+            return [finding.kind.rawValue, finding.object, text]
+        }
     }
 
     private let catalog: Catalog
@@ -81,6 +112,37 @@ package struct BackupVerifier: Sendable {
         reads: Bool,
         isChosen: (ObjectKey) -> Bool = { _ in true }
     ) async throws -> Report {
+        var report = try await look(at: generation, reads: reads, isChosen: isChosen)
+        report.findings = report.seen
+        return report
+    }
+
+    /// Looks again at what `earlier` found: at the whole list, and at the objects that were not as
+    /// they should be. Only what both looks find is a finding: others store and delete meanwhile.
+    package func verify(
+        _ generation: Generation,
+        reads: Bool,
+        after earlier: Report
+    ) async throws -> Report {
+        let suspects = Set(earlier.seen.filter { $0.kind == .corrupt }.map(\.object))
+        var report = try await look(
+            at: generation,
+            reads: reads && !suspects.isEmpty,
+            contradictions: earlier.contradictions
+        ) { suspects.contains($0.path) }
+        report.findings = report.confirmed(by: earlier)
+        report.isSettled = earlier.listed.isSubset(of: report.listed)
+        report.readObjects = earlier.readObjects
+        report.readBytes = earlier.readBytes
+        return report
+    }
+
+    private func look(
+        at generation: Generation,
+        reads: Bool,
+        contradictions: [ObjectKey: String] = [:],
+        isChosen: (ObjectKey) -> Bool
+    ) async throws -> Report {
         let timeline = try await catalog.timeline(of: generation)
         var report = Report(generation: generation.id)
         let segments = timeline.list.snapshots + timeline.list.levels + timeline.list.logs
@@ -90,32 +152,27 @@ package struct BackupVerifier: Sendable {
         var damaged = Set(timeline.damaged.map(\.segment.key))
         if reads {
             let chosen = segments.filter { isChosen($0.key) }
-            let audits = try await audit(chosen, of: generation, &report)
+            let audits = try await audit(chosen, of: generation, timeline, &report)
             for audit in audits {
                 if let problem = audit.problem {
                     damaged.insert(audit.segment.key)
-                    add(.corrupt, audit.segment.key.path, problem, to: &report)
+                    report.add(.corrupt, audit.segment.key.path, problem)
                 }
             }
+            report.contradictions = contradictions
             for (segment, problem) in Self.contradictions(audits, timeline) {
+                report.contradictions[segment.key] = problem
+            }
+            // What an earlier look found of objects that are whole stays true while they are there.
+            for segment in segments {
+                guard let problem = report.contradictions[segment.key] else { continue }
                 damaged.insert(segment.key)
-                add(.corrupt, segment.key.path, problem, to: &report)
+                report.add(.corrupt, segment.key.path, problem)
             }
         }
+        if !report.seen.isEmpty { report.listed = Set(segments.map(\.key)) }
         report.restorable = Self.restorable(timeline, without: damaged)
         return report
-    }
-
-    private func add(
-        _ kind: Finding.Kind,
-        _ object: String,
-        _ message: String,
-        to report: inout Report
-    ) {
-        guard !report.findings.contains(where: { $0.object == object && $0.kind == kind }) else {
-            return
-        }
-        report.findings.append(Finding(kind, object, message))
     }
 
     // MARK: - What LIST says
@@ -123,22 +180,22 @@ package struct BackupVerifier: Sendable {
     private func checkList(_ timeline: Timeline, _ report: inout Report) {
         let id = timeline.generation.id.text
         if timeline.runs.isEmpty {
-            add(.missing, id, "no base: nothing of it can be restored", to: &report)
+            report.add(.missing, id, "no base: nothing of it can be restored")
         }
         for hole in timeline.holes {
             let text = "commits \(hole.lowerBound) to \(hole.upperBound) are missing"
-            report.findings.append(Finding(.missing, id, text))
+            report.seen.append(Finding(.missing, id, text))
         }
-        for fork in timeline.forks { report.findings.append(Finding(.forked, id, fork.message)) }
+        for fork in timeline.forks { report.seen.append(Finding(.forked, id, fork.message)) }
         for (segment, error) in timeline.damaged {
-            add(.corrupt, segment.key.path, "\(error)", to: &report)
+            report.add(.corrupt, segment.key.path, "\(error)")
         }
         for orphan in timeline.orphans {
-            add(.missing, orphan.key.path, "no base leads to its commits", to: &report)
+            report.add(.missing, orphan.key.path, "no base leads to its commits")
         }
         let least = UInt64(SegmentHeader.encodedSize + SegmentFooter.encodedSize)
         for segment in timeline.list.all where segment.size < least {
-            add(.corrupt, segment.key.path, "it is cut off", to: &report)
+            report.add(.corrupt, segment.key.path, "it is cut off")
         }
         report.idle =
             timeline.leftovers.map(\.key.path) + timeline.list.foreign.map(\.key.path)
@@ -154,18 +211,24 @@ package struct BackupVerifier: Sendable {
             timeline.runs.contains(where: \.beginsWithParent)
         else { return }
         do {
-            let found = try await catalog.generation(parent.generation)
+            var found = try await catalog.generation(parent.generation)
+            var seen: Set<GenerationID> = [generation.id]
+            // The state may lie before the parent began.
+            while let older = found.record.parent, parent.txid < older.txid,
+                seen.insert(found.id).inserted
+            {
+                found = try await catalog.generation(older.generation)
+            }
             let timeline = try await catalog.timeline(of: found)
             if timeline.run(holding: parent.txid) == nil {
-                add(
+                report.add(
                     .missing,
                     parent.generation.text,
-                    "TXID \(parent.txid), which \(generation.id) goes on from, is not there",
-                    to: &report
+                    "TXID \(parent.txid), which \(generation.id) goes on from, is not there"
                 )
             }
         } catch let error as CatalogError {
-            add(.missing, parent.generation.text, "\(error)", to: &report)
+            report.add(.missing, parent.generation.text, "\(error)")
         }
     }
 
@@ -174,19 +237,23 @@ package struct BackupVerifier: Sendable {
     private func audit(
         _ segments: [StoredSegment],
         of generation: Generation,
+        _ timeline: Timeline,
         _ report: inout Report
     ) async throws -> [SegmentAudit] {
         progress.begin(.fetching, total: segments.reduce(0) { $0 + $1.size })
         let reader = RangeReader(catalog.store, progress: progress)
         let wholeBytes = UInt64(max(1 << 20, memoryBytes / 2 / width))
         let record = generation.record
+        // A log may have millions of digests; these are the ones that snapshots are compared with.
+        let wanted = Set(timeline.list.snapshots.map(\.name.maxTXID))
         var audits: [SegmentAudit] = []
         try await OrderedTasks.run(segments, width: width, on: executor) { segment in
             try await SegmentAudit.of(
                 segment,
                 record: record,
                 reader: reader,
-                wholeBytes: wholeBytes
+                wholeBytes: wholeBytes,
+                digests: wanted
             )
         } consume: { audit in
             audits.append(audit)

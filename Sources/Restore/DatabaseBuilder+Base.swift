@@ -55,6 +55,10 @@ extension DatabaseBuilder {
             digest = digest &+ (try await stage.run())
             var pages = skipped ?? PageSet(pageCount: most ?? 0)
             for entry in level.index.entries { pages.insert(entry.page.rawValue) }
+            // Upon a state within its window a level also ends pages of which it knows nothing:
+            // they came and went in it.
+            let end = level.open.layout.footer.pageCountAfter
+            if let most, most > end { for page in (end + 1)...most { pages.insert(page) } }
             skipped = pages
         }
         digest = digest &+ (try await stage(base, nil, changed, skipped, file, cache).run())

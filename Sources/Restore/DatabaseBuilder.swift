@@ -20,6 +20,8 @@ struct DatabaseBuilder: Sendable {
     /// The only pages that are written, when the others are there already. What is proven then is
     /// each page; the state is proven by whoever knows the other pages.
     var wanted: PageSet?
+    /// Whether the file is thrown away in the end.
+    var isScratch = false
 
     /// A state in a file that nobody else sees yet.
     struct Built: Sendable {
@@ -47,7 +49,7 @@ struct DatabaseBuilder: Sendable {
         let size = pageSize
         let file = try await executor.run {
             try checkSpace(pages, at: output)
-            let file = try OutputFile(beside: output, pageSize: size)
+            let file = try OutputFile(beside: output, pageSize: size, isScratch: isScratch)
             try file.reserve(pages: pages)
             return file
         }

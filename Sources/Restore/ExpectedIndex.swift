@@ -124,25 +124,37 @@ struct ExpectedIndex: Sendable {
         _ commits: ClosedRange<TXID>
     ) throws {
         var checker = LogRecordChecker(header: open.layout.header)
+        // That the numbers of a commit's pages are possible shows at its record.
+        var pending: [PageEntry] = []
         for record in records {
             let txid = checker.txid
             if txid > commits.upperBound { break }
-            try open.segment.naming { () throws(SegmentError) in try checker.check(record) }
+            try open.segment.naming { () throws(SegmentError) in
+                if commits.contains(txid), txid > slices?.last ?? .zero {
+                    try checker.checkPageCount(before: pageCount)
+                }
+                try checker.check(record)
+            }
             guard commits.contains(txid) else { continue }
             switch record {
-            case .page(let entry):
-                let number = Int(entry.page.rawValue)
-                guard txid > slices?.txid(of: entry.page) ?? .zero, !entry.change.isRemoval else {
-                    continue
-                }
-                if number > hashes.count { resize(to: number) }
-                hashes[number - 1] = entry.resultHash
+            case .page(let entry): pending.append(entry)
             case .commit(let commit):
+                take(pending, of: txid)
+                pending.removeAll(keepingCapacity: true)
                 guard txid >= slices?.last ?? .zero else { continue }
                 resize(to: Int(commit.pageCount))
                 digest = commit.digest
                 time = commit.seenAt
             }
+        }
+    }
+
+    private mutating func take(_ entries: [PageEntry], of txid: TXID) {
+        for entry in entries
+        where txid > slices?.txid(of: entry.page) ?? .zero && !entry.change.isRemoval {
+            let number = Int(entry.page.rawValue)
+            if number > hashes.count { resize(to: number) }
+            hashes[number - 1] = entry.resultHash
         }
     }
 }

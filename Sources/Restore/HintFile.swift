@@ -1,29 +1,17 @@
-package import Bytes
+import BackupCatalog
+import Bytes
 import Glibc
-package import Platform
+import Platform
 
-/// What a restore leaves beside the database, `<database>.highwater`, so that an agent that starts
-/// on it knows its place (docs/CLI.md, "restore"). Only a hint: whoever reads
-/// it compares the digest with the database.
-package enum HintFile {
-    /// The hint's path for a database.
-    package static func path(for database: String) -> String { database + ".highwater" }
-
-    /// Writes the hint, replacing an older one.
-    package static func write(
+/// The file beside the database that holds a `RestoreHint`.
+enum HintFile {
+    /// Writes the hint, replacing an older one. It belongs to `owner`, who may have to read it.
+    static func write(
+        _ hint: RestoreHint,
         for database: String,
-        generation: GenerationID,
-        txid: TXID,
-        digest: DatabaseDigest,
-        pageSize: PageSize,
-        pageCount: UInt32
+        owner: (UInt32, UInt32)?
     ) throws(SystemError) {
-        let text = """
-            {"digest":"\(digest)","format":"highwater-hint","generation":"\(generation)",\
-            "page_count":\(pageCount),"page_size":\(pageSize),"txid":"\(txid)","version":1}
-
-            """
-        let path = path(for: database)
+        let path = RestoreHint.path(for: database)
         let temporary = path + ".restoring-" + Hex.string(Chance.bits(), digits: 16)
         do {
             let file = try FileDescriptor(
@@ -31,7 +19,10 @@ package enum HintFile {
                 flags: O_WRONLY | O_CREAT | O_EXCL,
                 mode: 0o600
             )
-            try file.write(Array(text.utf8), at: 0)
+            if let owner {
+                try FileSystem.setOwner(temporary, owner: owner.0, group: owner.1)
+            }
+            try file.write(hint.encode(), at: 0)
             try file.synchronize()
             try FileSystem.rename(temporary, to: path)
         } catch {

@@ -1,7 +1,7 @@
 /// The numbers that bound a restore.
 package enum Limits {
     /// The memory that a restore uses unless told otherwise, in bytes.
-    package static let defaultMemoryBytes = 256 << 20
+    package static let defaultMemoryBytes = 512 << 20
     /// The least memory that a restore can be told to use.
     package static let minMemoryBytes = 32 << 20
     /// Requests in flight unless told otherwise.
@@ -22,6 +22,10 @@ package enum Limits {
     static let firstPauseNanoseconds: Int64 = 100_000_000
     /// How often a restore plans anew because an object vanished or is damaged.
     static let planAttempts = 8
+    /// How often a check looks at a generation of which something seems to be missing or damaged.
+    static let looks = 5
+    /// The first pause between two looks, in nanoseconds: longer than one request that deletes.
+    package static let lookPauseNanoseconds: Int64 = 1_000_000_000
     /// An uncertainty of a commit's time that is worth a note, in milliseconds.
     static let notableIntervalMilliseconds: Int64 = 2000
     /// How far a target time may lie in the future, for clocks that differ, in milliseconds.

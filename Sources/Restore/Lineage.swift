@@ -69,7 +69,9 @@ package struct Lineage: Sendable {
                     )
                 }
                 let timeline = try await catalog.timeline(of: generation, preferring: writer)
-                line.members.append(Member(timeline: timeline, cut: parent.txid))
+                // A child may go on from a state that lies before its parent began.
+                let cut = min(parent.txid, line.members.last?.cut ?? parent.txid)
+                line.members.append(Member(timeline: timeline, cut: cut))
             } catch let error as CatalogError {
                 line.missing = (parent.generation, error)
                 break

@@ -11,13 +11,37 @@ final class OutputFile: Sendable {
     private let file: FileDescriptor
     private let isPublished = Atomic(false)
 
-    /// An empty file beside `output`, which only its owner can read.
-    init(beside output: String, pageSize: PageSize) throws(SystemError) {
+    /// What comes between the output's name and a random number.
+    private static let infix = ".restoring-"
+
+    /// An empty file beside `output`, which only its owner can read. As `isScratch` it is never
+    /// published, and is locked, so that others can tell whether its process still lives.
+    init(beside output: String, pageSize: PageSize, isScratch: Bool = false) throws(SystemError) {
         let random = Hex.string(Chance.bits(), digits: 16)
-        let path = "\(output).restoring-\(random)"
+        let path = "\(output)\(Self.infix)\(random)"
         file = try FileDescriptor(path: path, flags: O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        if isScratch { _ = try? file.lockExclusively() }
         self.path = path
         self.pageSize = pageSize
+    }
+
+    /// Removes scratch files beside `output` whose processes were killed.
+    static func removeAbandoned(beside output: String) {
+        let folder = FileSystem.folder(of: output)
+        let prefix = FileSystem.name(of: output) + infix
+        for name in (try? FileSystem.names(in: folder)) ?? [] where name.hasPrefix(prefix) {
+            let path = "\(folder)/\(name)"
+            do throws(SystemError) {
+                let flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK
+                let file = try FileDescriptor(path: path, flags: flags)
+                if try file.status().isRegularFile, try file.lockExclusively() {
+                    try FileSystem.remove(path)
+                }
+            } catch {
+                // It is somebody else's, or gone.
+                continue
+            }
+        }
     }
 
     deinit { if !isPublished.load(ordering: .relaxed) { try? FileSystem.remove(path) } }
@@ -134,10 +158,21 @@ final class OutputFile: Sendable {
     }
 
     /// Makes the file durable and puts it in the place of `output`.
-    func publish(as output: String, mode: UInt32, owner: (UInt32, UInt32)?) throws(SystemError) {
+    func publish(
+        as output: String,
+        replacing: Bool,
+        mode: UInt32,
+        owner: (UInt32, UInt32)?
+    ) throws(SystemError) {
         if let owner { try FileSystem.setOwner(path, owner: owner.0, group: owner.1) }
         try FileSystem.setPermissions(path, mode)
         try file.synchronize()
+        guard replacing else {
+            // An application may have made a database there meanwhile: that one stays.
+            try FileSystem.renameExclusively(path, to: output)
+            isPublished.store(true, ordering: .relaxed)
+            return try FileSystem.synchronizeFolder(FileSystem.folder(of: output))
+        }
         // A stale journal or WAL would be applied to the new file at its first opening: they go
         // before the new file appears, and for good.
         var removed = false

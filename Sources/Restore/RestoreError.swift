@@ -10,6 +10,8 @@ package struct RestoreError: Error, Sendable, CustomStringConvertible {
         case hole
         /// The output exists, or files that belong to another database lie beside it.
         case unsafeOutput
+        /// The output's folder is not this user's to write to.
+        case accessDenied
         /// The disk has not enough room.
         case noSpace
         /// What was restored is not what was recorded.

@@ -102,6 +102,11 @@ package struct RestorePlanner: Sendable {
 
     private func way(to txid: TXID, in index: Int) throws -> Way {
         let timeline = lineage.members[index].timeline
+        if let parent = lineage.members[index].parent, txid < parent.txid,
+            index + 1 < lineage.members.count
+        {
+            return try way(to: txid, in: index + 1)
+        }
         guard let run = timeline.run(holding: txid) else {
             if timeline.runs.isEmpty { throw noBase(timeline, txid) }
             throw outside(txid, in: timeline)

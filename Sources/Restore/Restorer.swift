@@ -57,7 +57,11 @@ package struct Restorer: Sendable {
             throw RestoreError(.unsafeOutput, "the output's folder '\(folder)' does not exist")
         }
         guard FileSystem.isAccessible(folder, mode: W_OK | X_OK) else {
-            throw SystemError(EACCES, call: "access", path: folder)
+            throw RestoreError(
+                .accessDenied,
+                "this user may not write to the output's folder '\(folder)'; name another one with "
+                    + "-o, or run as its owner"
+            )
         }
         if let status = try FileSystem.status(output) {
             guard status.isRegularFile else {
@@ -96,7 +100,7 @@ package struct Restorer: Sendable {
         replan: (Set<ObjectKey>) async throws -> RestorePlan
     ) async throws -> Result {
         try await executor.run { try checkOutput() }
-        let built = try await build(plan, replan: replan)
+        let built = try await build(plan, isScratch: false, replan: replan)
         try await prove(built.1)
         try await checkAndPublish(
             built.1.file,
@@ -112,7 +116,8 @@ package struct Restorer: Sendable {
         _ plan: RestorePlan,
         replan: (Set<ObjectKey>) async throws -> RestorePlan
     ) async throws -> Result {
-        let built = try await build(plan, replan: replan)
+        try await executor.run { OutputFile.removeAbandoned(beside: output) }
+        let built = try await build(plan, isScratch: true, replan: replan)
         try await prove(built.1)
         if let check {
             progress.begin(.checking)
@@ -145,24 +150,36 @@ package struct Restorer: Sendable {
         try Task.checkCancellation()
         progress.begin(.publishing)
         let record = plan.generation.record
+        let owner = geteuid() == 0 ? (record.file.uid, record.file.gid) : nil
         try await executor.run {
-            if replaces, try FileSystem.status(output) != nil { try checkOutput() }
-            try file.publish(
-                as: output,
-                mode: record.file.mode & 0o777,
-                owner: geteuid() == 0 ? (record.file.uid, record.file.gid) : nil
-            )
+            // Much may have happened since it was first looked at.
+            try checkOutput()
+            do throws(SystemError) {
+                try file.publish(
+                    as: output,
+                    replacing: replaces,
+                    mode: record.file.mode & 0o777,
+                    owner: owner
+                )
+            } catch {
+                guard error.number == EEXIST else { throw error }
+                throw RestoreError(
+                    .unsafeOutput,
+                    "'\(output)' was made by somebody else during the restore and was left alone"
+                )
+            }
             do {
-                try HintFile.write(
-                    for: output,
+                let hint = RestoreHint(
                     generation: plan.generation.id,
                     txid: plan.txid,
                     digest: digest,
                     pageSize: record.pageSize,
                     pageCount: pageCount
                 )
+                try HintFile.write(hint, for: output, owner: owner)
             } catch {
-                warn("the hint '\(HintFile.path(for: output))' could not be written: \(error)")
+                let path = RestoreHint.path(for: output)
+                warn("the hint '\(path)' could not be written: \(error)")
             }
         }
     }
@@ -185,13 +202,16 @@ package struct Restorer: Sendable {
     /// Builds the state, with other objects where some are damaged or gone.
     private func build(
         _ plan: RestorePlan,
+        isScratch: Bool,
         replan: (Set<ObjectKey>) async throws -> RestorePlan
     ) async throws -> (RestorePlan, DatabaseBuilder.Built) {
         var plan = plan
         var excluded: Set<ObjectKey> = []
         while true {
             do {
-                return (plan, try await builder(plan).build(beside: output))
+                var builder = builder(plan)
+                builder.isScratch = isScratch
+                return (plan, try await builder.build(beside: output))
             } catch {
                 guard let key = Blame.object(of: error),
                     plan.objects.contains(where: { $0.key == key }),

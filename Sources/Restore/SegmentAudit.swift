@@ -11,7 +11,7 @@ struct SegmentAudit: Sendable {
     var problem: String?
     var header: SegmentHeader?
     var footer: SegmentFooter?
-    /// The digests that a log segment or pack records.
+    /// The digests that a log segment or pack records, of the states that were asked for.
     var digests: [TXID: DatabaseDigest] = [:]
     /// What the segment after it is linked to; of a pack its last member's checksum.
     private var nextLink: SegmentChecksum?
@@ -34,18 +34,20 @@ struct SegmentAudit: Sendable {
     }
 
     /// Reads an object. One of more than `wholeBytes` is read in parts: then its checksums are
-    /// proven, of the object and of each block, and not what its records say.
+    /// proven, of the object and of each block, and not what its records say. Kept are the digests
+    /// of the states named in `digests`.
     static func of(
         _ segment: StoredSegment,
         record: GenerationRecord,
         reader: RangeReader,
-        wholeBytes: UInt64
+        wholeBytes: UInt64,
+        digests: Set<TXID>
     ) async throws -> SegmentAudit {
         var audit = SegmentAudit(segment: segment)
         do {
             if segment.size <= wholeBytes {
                 let bytes = try await reader.bytes(of: segment, in: 0..<segment.size)
-                try audit.checkWhole(bytes, record)
+                try audit.checkWhole(bytes, record, digests)
             } else {
                 try await audit.checkParts(record, reader)
             }
@@ -56,7 +58,11 @@ struct SegmentAudit: Sendable {
         return audit
     }
 
-    private mutating func checkWhole(_ bytes: [UInt8], _ record: GenerationRecord) throws {
+    private mutating func checkWhole(
+        _ bytes: [UInt8],
+        _ record: GenerationRecord,
+        _ wanted: Set<TXID>
+    ) throws {
         let layout = try segment.naming { () throws(SegmentError) in
             try SegmentVerifier.verify(bytes, name: segment.name)
         }
@@ -78,7 +84,7 @@ struct SegmentAudit: Sendable {
                 stored,
                 block,
                 using: &decompressor
-            ) { digests[commit.txid] = commit.digest }
+            ) where wanted.contains(commit.txid) { digests[commit.txid] = commit.digest }
         }
     }
 

@@ -77,7 +77,7 @@ extension S3Store {
 }
 
 /// Where the next page of a listing begins.
-private struct ListCursor {
+struct ListCursor {
     /// The whole key after which the listing begins.
     var after: String?
     var token: String?
@@ -103,7 +103,7 @@ private struct ListCursor {
 }
 
 /// One answer to a listing.
-private struct ListPage {
+struct ListPage {
     var objects: [ObjectInfo] = []
     var isTruncated: Bool
     var nextToken: String?

@@ -34,12 +34,19 @@ extension S3Store {
 }
 
 /// What all stores of the process have in common, however many databases there are: one set of
-/// credentials for each profile, and one bound for each endpoint.
+/// credentials for each profile or pair of keys, and one bound for each endpoint.
 private final class SharedByStores: Sendable {
     static let process = SharedByStores()
 
+    /// What credentials depend on, of what may differ between stores of one process.
+    private struct Source: Hashable {
+        var region: String
+        var profile: String?
+        var variables: [String?]
+    }
+
     private struct State {
-        var caches: [String: CredentialCache] = [:]
+        var caches: [Source: CredentialCache] = [:]
         var gates: [String: RequestGate] = [:]
     }
 
@@ -47,11 +54,15 @@ private final class SharedByStores: Sendable {
 
     func credentials(of context: CredentialContext, log: @escaping StoreLog) -> CredentialCache {
         state.withLock { state in
-            // The environment is the process's, so the profile and region are all that differ.
-            let name = "\(context.region) \(context.profile ?? "")"
-            if let known = state.caches[name] { return known }
+            let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+            let source = Source(
+                region: context.region,
+                profile: context.profile,
+                variables: names.map { context.environment[$0] }
+            )
+            if let known = state.caches[source] { return known }
             let cache = CredentialCache(context.chain, log: log)
-            state.caches[name] = cache
+            state.caches[source] = cache
             return cache
         }
     }

@@ -26,11 +26,19 @@ package final class Connection {
     /// The database's path.
     package let path: String
     let raw: OpaquePointer
+    private let key: OpenDatabases.Key?
     private var deadline: UnsafeMutablePointer<Int64>?
+
+    /// SQLite allocates 20 pages for each connection at its first read (pcache1.c pcache1InitBulk),
+    /// unless it is told not to before its first use. Where another part of the process was faster,
+    /// it goes on as it is.
+    private static let isSmall = hw_config_small() == SQLITE_OK
 
     /// Opens an existing database. Creates nothing but what SQLite itself needs in WAL mode.
     package init(path: String, role: Role) throws(SQLiteError) {
         self.path = path
+        _ = Self.isSmall
+        key = OpenDatabases.opening(path)
         var handle: OpaquePointer?
         let code = sqlite3_open_v2(
             path,
@@ -41,6 +49,7 @@ package final class Connection {
         guard code == SQLITE_OK, let handle else {
             let message = handle.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
             sqlite3_close(handle)
+            OpenDatabases.closed(key)
             throw SQLiteError(code: code, message: message, database: path)
         }
         raw = handle
@@ -49,7 +58,8 @@ package final class Connection {
         sqlite3_wal_autocheckpoint(raw, 0)
         let kept = hw_config_flag(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         precondition(kept == SQLITE_OK, "SQLite lacks SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE")
-        try execute("PRAGMA cache_size=-64")
+        // Only page 1 is ever read through SQLite.
+        try execute("PRAGMA cache_size=2")
         switch role {
         case .pin:
             sqlite3_busy_timeout(raw, 1000)
@@ -66,6 +76,7 @@ package final class Connection {
     deinit {
         let code = sqlite3_close(raw)
         assert(code == SQLITE_OK, "a statement outlived its connection")
+        OpenDatabases.closed(key)
         deadline?.deallocate()
     }
 

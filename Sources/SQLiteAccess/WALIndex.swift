@@ -101,5 +101,12 @@ package struct WALIndex {
         return size
     }
 
+    /// Lets what checkpoints wrote into the database file reach the disk. The C function is
+    /// `xSync`.
+    package func synchronizeFile() throws(SQLiteError) {
+        let code = hw_file_sync(file)
+        if code != SQLITE_OK { throw connection.failure(code) }
+    }
+
     private func usleepBriefly() { sqlite3_sleep(1) }
 }

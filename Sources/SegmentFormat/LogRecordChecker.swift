@@ -60,6 +60,16 @@ package struct LogRecordChecker {
         }
     }
 
+    /// Checks that the segment goes on from a state of `count` pages. Who keeps something for each
+    /// page asks before: page numbers and counts of a hostile segment may be anything.
+    package func checkPageCount(before count: UInt32) throws(SegmentError) {
+        guard pageCountBefore != count else { return }
+        throw SegmentError(
+            .inconsistent,
+            "commit \(txid) goes on from \(pageCountBefore) pages, the state before has \(count)"
+        )
+    }
+
     private func check(_ problem: String?) throws(SegmentError) {
         if let problem { throw SegmentError(.inconsistent, problem) }
     }

@@ -26,9 +26,12 @@ package final class LogSegmentEncoder {
     }
 
     /// Begins a segment in memory of its own.
+    ///
+    /// Level 1 of zstd takes half the time of level 3 for pages that are mostly zeros after XOR,
+    /// and makes segments 4 % larger (docs/BENCHMARKS.md).
     package convenience init(
         header: SegmentHeader,
-        compressionLevel: Int32 = 3
+        compressionLevel: Int32 = 1
     ) throws(SegmentError) {
         let workspace = SegmentWorkspace(compressionLevel: compressionLevel)
         try self.init(header: header, workspace: workspace)

@@ -32,12 +32,16 @@ struct SegmentAssembler: ~Copyable {
 
     /// Compresses the workspace's content buffer into a block, and empties it.
     mutating func writeContent(count: Int, first: UInt64, txid: TXID) throws(SegmentError) {
+        // A local one: Swift 6.3.1 makes invalid code of a change through the property of a type
+        // that cannot be copied, under the thread sanitizer.
+        let workspace = workspace
         try compress(workspace.content, .content, count: count, first: first, txid: txid)
         workspace.content.removeAll(keepingCapacity: true)
     }
 
     /// Compresses the workspace's meta buffer into a block, and empties it.
     mutating func writeMeta(count: Int, first: UInt64, txid: TXID) throws(SegmentError) {
+        let workspace = workspace
         try compress(workspace.meta, .meta, count: count, first: first, txid: txid)
         workspace.meta.removeAll(keepingCapacity: true)
     }

@@ -9,7 +9,7 @@ package final class SnapshotEncoder {
     private var assembler: SegmentAssembler
     private let workspace: SegmentWorkspace
     private let pageSize: PageSize
-    private let time: Timestamp
+    private var time: Timestamp
     private var txid: TXID
     private var pageCount: UInt32
     private var digest = DatabaseDigest.zero
@@ -84,12 +84,16 @@ package final class SnapshotEncoder {
         stored += 1
     }
 
-    /// Goes on with the pages as of a later commit: the next slice, under its own pin.
+    /// Goes on with the pages as of a later commit, seen at `time`: the next slice, under its pin.
     ///
     /// A page stored before keeps its slice's TXID, and a restore applies to it only later commits.
     /// Both slices hold a page at least.
     /// - Throws: `misuse` when the database has shrunk below the pages stored: begin again.
-    package func beginSlice(txid: TXID, pageCount: UInt32) throws(SegmentError) {
+    package func beginSlice(
+        txid: TXID,
+        pageCount: UInt32,
+        time: Timestamp
+    ) throws(SegmentError) {
         try checkUsable()
         guard txid >= self.txid, txid <= SegmentLimits.maxTXID,
             pageCount <= SegmentLimits.maxPageCount,
@@ -103,6 +107,7 @@ package final class SnapshotEncoder {
         storedBefore = stored
         self.txid = txid
         self.pageCount = pageCount
+        self.time = time
     }
 
     /// Ends the snapshot, after its last page.

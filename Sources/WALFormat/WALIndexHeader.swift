@@ -57,7 +57,8 @@ package struct WALIndexHeader: Hashable, Sendable {
         guard sum == WALChecksum(first: word(40), second: word(44)) else { return nil }
         let stored = Int(bytes.loadUnaligned(fromByteOffset: 14, as: UInt16.self))
         pageSize = PageSize(stored == 1 ? 65536 : stored)
-        if pageSize == nil, word(16) > 0 { return nil }
+        // The frame after the last one is asked for; no WAL is long enough for it not to exist.
+        if pageSize == nil && word(16) > 0 || word(16) == .max { return nil }
         change = word(8)
         hasBigEndianChecksums = bytes[13] != 0
         mxFrame = word(16)

@@ -17,6 +17,7 @@ import Testing
     @Test(arguments: [
         "2026-11-24T00:15:30", "2026-11-24", "2026-13-01T00:00:00Z", "2023-02-29T00:00:00Z", "now",
         "2026-11-24T24:00:00Z", "2026-11-24T00:00:00.Z", "2026-11-24T00:00:00Zx", "",
+        "0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01",
     ])
     func `a time without zone, or none at all, is refused`(text: String) {
         #expect(Timestamp(rfc3339: text) == nil)

@@ -59,8 +59,34 @@ import Testing
         "nothing_is_left_in_the_database",
     ]
 
+    /// Many databases in one agent (Tests/Oracle/fleet.py).
+    static let fleet = [
+        "two_replicas",
+        "two_replicas_killed",
+        "outage_is_few_objects",
+        "outage_protects_the_backup",
+        "outage_protects_the_application",
+        "watched_folder",
+        "reload_disturbs_nobody",
+        "one_failing_database",
+        "once",
+        "exec_application", "exec_application_is_brief",
+        "hostile_control_clients",
+        "start_stop_register",
+        "configuration_errors",
+    ]
+
+    /// What the agent does for its store (Tests/Oracle/upkeep.py).
+    static let upkeep = [
+        "levels_are_built", "snapshot_in_slices", "levels_survive_kills", "verify_in_the_agent",
+    ]
+
+    /// Databases that come back in an earlier state, and backups that go away
+    /// (Tests/Oracle/returning.py).
+    static let returning = ["restored_earlier", "restored_hint_is_no_oath", "deleted_underneath"]
+
     /// What scripts/test.sh runs by itself: its figure is a matter of the machine's time.
-    static let alone = ["wal_is_bounded"]
+    static let alone = ["wal_is_bounded", "wal_is_bounded_beside_checkpoints"]
 
     /// Bad input (Tests/Oracle/bad_input.py).
     static let badInput = [
@@ -86,8 +112,18 @@ import Testing
         try await Oracle.expect(scenario)
     }
 
+    @Test(arguments: upkeep)
+    func `what is stored twice is stored right`(_ scenario: String) async throws {
+        try await Oracle.expect(scenario)
+    }
+
     @Test(arguments: lifecycle)
     func `no death, start or stop loses a commit`(_ scenario: String) async throws {
+        try await Oracle.expect(scenario)
+    }
+
+    @Test(arguments: returning)
+    func `what was restored goes on in the backup`(_ scenario: String) async throws {
         try await Oracle.expect(scenario)
     }
 
@@ -96,12 +132,20 @@ import Testing
         try await Oracle.expect(scenario)
     }
 
+    @Test(arguments: fleet)
+    func `many databases in one agent hold up none of the others`(
+        _ scenario: String
+    ) async throws {
+        try await Oracle.expect(scenario)
+    }
+
     @Test func `every scenario of the harness is a test`() async throws {
         let outcome = try await Oracle.run(["--list"])
         let names = outcome.output.split(separator: "\n").filter { !$0.hasPrefix(" ") }
         let known =
             Self.application + Self.lifecycle + Self.badInput + HazardTests.all
-            + BucketTests.scenarios + RecoveryTests.scenarios
+            + BucketTests.scenarios + Self.fleet + RecoveryTests.scenarios + Self.upkeep
+            + Self.returning
         #expect(names.map(String.init).filter { !Self.alone.contains($0) } == known)
         #expect(names.contains { $0 == Self.alone[0] })
     }

@@ -223,6 +223,8 @@ import Testing
         let whole = try #require(try await timeline(agent).current?.path(to: agent.txid))
         let levels = try await maintainer.levelAll()
         #expect(!levels.isEmpty && levels.allSatisfy { $0.name.kind == .level })
+        let ranges = levels.map { $0.name.minTXID...$0.name.maxTXID }
+        #expect(Set(ranges).count == ranges.count, "one window was stored as two levels")
         #expect(try await maintainer.levelAll().isEmpty)
         let path = try #require(try await timeline(agent).current?.path(to: agent.txid))
         #expect(path.byteCount < whole.byteCount / 2 && path.steps.count < 240 / 2)

@@ -38,17 +38,8 @@ import Testing
         #expect(reason(size: nil, depth: 9) == .depth && reason(size: nil, depth: 8) == nil)
     }
 
-    @Test func `levels end with their windows, and have to halve the bytes`() {
+    @Test func `levels have to halve the bytes`() {
         let policy = LevelPolicy()
-        let minute: Int64 = 60_000
-        let midnight = Timestamp(milliseconds: 20_000 * 24 * hour)
-        func after(_ minutes: Int64) -> Timestamp {
-            Timestamp(milliseconds: midnight.milliseconds + minutes * minute)
-        }
-        #expect(policy.levelsEnding(between: after(1), and: after(4)) == [])
-        #expect(policy.levelsEnding(between: after(4), and: after(5)) == [1])
-        #expect(policy.levelsEnding(between: after(59), and: after(60)) == [1, 2])
-        #expect(policy.levelsEnding(between: after(-1), and: after(0)) == [1, 2, 3])
         #expect(policy.isWorth(levelBytes: 50, skippedBytes: 100))
         #expect(!policy.isWorth(levelBytes: 51, skippedBytes: 100))
     }

@@ -114,6 +114,17 @@ import Testing
         #expect(try await self.plan(store, time(30)).deletions.isEmpty)
     }
 
+    @Test func `a state that left the window stays for the grace period`() async throws {
+        let (store, _) = try await history(days: 30)
+        // Of the 7 days of the window day 24's snapshot is the first base from day 31 on: then the
+        // ones before are needed for a day more.
+        for (now, count) in [(31.5, 7), (32.5, 8)] {
+            store.now = time(now)
+            let deleted = try await plan(store, time(now)).deletions
+            #expect(deleted.count { $0.key.hasSuffix(".snapshot") } == count, "day \(now)")
+        }
+    }
+
     @Test func `the last state stays, however old`() async throws {
         let (store, agent) = try await history(days: 10)
         store.now = time(4000)
@@ -164,6 +175,31 @@ import Testing
         #expect(!store.objects.keys.contains { $0.path.contains(parent.record.id.text) })
         let reader = try await ReferenceReader(Catalog(store: store))
         #expect(try await reader.state(at: child.txid, of: child.record.id).digest == child.digest)
+    }
+
+    @Test func `a database that was copied keeps its last state, however long it rests`()
+        async throws
+    {
+        var random = SeededGenerator(seed: 3)
+        let (store, original) = try await history(days: 2)
+        let origin = GenerationRecord.Parent(generation: original.record.id, txid: TXID(3))
+        let copy = try await agent(
+            record(2, at: time(3), parent: origin, host: "b"),
+            store,
+            from: original,
+            &random
+        )
+        store.now = time(100)
+        try await copy.snapshot(at: time(100))
+        copy.commit(at: time(100), random: &random)
+        try await copy.ship()
+        for now in [200.0, 202, 204] {
+            store.now = time(now)
+            try await maintainer(store, time(now)).run()
+        }
+        let reader = try await ReferenceReader(Catalog(store: store))
+        let last = try await reader.state(at: original.txid, of: original.record.id)
+        #expect(last.digest == original.digest)
     }
 
     @Test func `clocks that differ stop everything`() async throws {

@@ -35,6 +35,7 @@ import Testing
             "", "{", "[]", good.replacing("highwater-1", with: "highwater-2"),
             good.replacing("0123456789abcdef", with: "0123"),
             good.replacing("000000000000001e", with: "1e"),
+            good.replacing("000000000000001e", with: "ffffffffffffffff"),
             good.replacing("\"version\":1", with: "\"version\":\"1\""),
             good.replacing("Z\"", with: "\""), String(repeating: " ", count: 5000) + good,
         ]

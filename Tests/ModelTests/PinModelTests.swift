@@ -48,8 +48,45 @@ import Testing
             bounds: Bounds(frames: 2, commits: 2, isForcing: true, startsAttached: true)
         ),
         Case(
+            name: "a writer dies while room is made",
+            bounds: Bounds(
+                slots: 1,
+                frames: 2,
+                commits: 2,
+                writerCrashes: 1,
+                isForcing: true,
+                startsAttached: true
+            )
+        ),
+        Case(
             name: "two replicas",
             bounds: Bounds(frames: 2, commits: 2, replicas: 2, startsAttached: true)
+        ),
+    ]
+
+    /// Larger ones, for `make model` alone.
+    static let largeCases: [Case] = [
+        Case(
+            name: "agent and checkpointer are killed while room is made",
+            bounds: Bounds(
+                slots: 1,
+                frames: 2,
+                commits: 2,
+                checkpointerCrashes: 1,
+                agentCrashes: 1,
+                isForcing: true,
+                startsAttached: true
+            )
+        ),
+        Case(
+            name: "growth and shrink before two checkpointers",
+            bounds: Bounds(
+                slots: 1,
+                commits: 3,
+                salts: 1,
+                checkpointers: 2,
+                startsAttached: true
+            )
         ),
     ]
 
@@ -89,7 +126,7 @@ import Testing
         for (number, line) in result.trace.enumerated() { print("  \(number + 1). \(line)") }
     }
 
-    @Test(arguments: cases)
+    @Test(arguments: getenv("HIGHWATER_MODEL") == nil ? cases : cases + largeCases)
     func `no interleaving breaks the protocol`(_ example: Case) {
         let start = ContinuousClock.now
         var search = Search(Self.widened(example.bounds))

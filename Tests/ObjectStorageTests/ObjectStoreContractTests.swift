@@ -159,9 +159,12 @@ let executor = ThreadExecutor(threads: 4)
         for text in [
             "", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/.", "a\n", "a\0b",
             String(repeating: "x", count: 1025),
+            // With a combining mark a slash is another character in Swift, and none to the kernel.
+            "a/../\u{301}x", "a//\u{301}", "/\u{301}",
         ] {
             #expect(ObjectKey(text) == nil, "\(text)")
         }
         #expect(ObjectKey("a..b/.c")?.name == ".c")
+        #expect(ObjectKey("a/\u{301}x")?.name.utf8.count == 3)
     }
 }

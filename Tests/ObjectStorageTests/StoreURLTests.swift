@@ -7,7 +7,7 @@ import Testing
         ("file:///var//backups/./x/", "/var/backups/x"),
         ("FILE://localhost/a", "/a"),
         ("file:///a%20b%3F", "/a b?"),
-        ("file:///a b", "/a b"),
+        ("file:///a b", "/a b"), ("file:////\u{301}b", "/\u{301}b"),
     ])
     func `folders`(text: String, path: String) throws {
         let url = try StoreURL.parse(text)
@@ -26,6 +26,10 @@ import Testing
         ("file://relative/path", .invalid, "three slashes"),
         ("file:///", .invalid, "root folder"),
         ("file:///a/../b", .invalid, ".."),
+        ("file:///a/../\u{301}b", .invalid, ".."),
+        ("s3://a%40b/x", .invalid, "bucket's name"),
+        ("s3://a%25b/x", .invalid, "bucket's name"),
+        ("s3://a%2Fb/x", .invalid, "bucket's name"),
         ("file:///a?b=c", .invalid, "%3F"),
         ("file:///a%zz", .invalid, "hexadecimal"),
         ("file:///a%+1", .invalid, "hexadecimal"),

@@ -114,7 +114,7 @@ def manual(bed):
         env={**os.environ, "MANWIDTH": "100", "PAGER": "cat", "MANPAGER": "cat"},
     )
     assert done.returncode == 0 and not done.stderr, done.stderr
-    for word in ("EXIT STATUS", "replicate", "/etc/default/highwater"):
+    for word in ("EXIT STATUS", "replicate", "/etc/highwater.yml"):
         assert word in done.stdout, word
 
 
@@ -211,7 +211,7 @@ def image(bed):
     packages = {
         "libsqlite3": "libsqlite3-0", "libzstd": "libzstd1", "libxxhash": "libxxhash0",
         "libcurl": "libcurl4", "libcrypto": "libssl3", "libexpat": "libexpat1",
-        "libyaml": "libyaml-0-2", "libstdc++": "libstdc++6",
+        "libyaml": "libyaml-0-2", "libmicrohttpd": "libmicrohttpd12", "libstdc++": "libstdc++6",
     }
     for library, package in packages.items():
         if library in needed:

@@ -15,20 +15,24 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import bad_input
+import fleet
 import hazards
 import lifecycle
 import over_s3
 import packaging
 import recovery
+import returning
 import s3_refusals
 import scenarios
+import upkeep
 from testbed import Testbed
 
 OVER_S3 = {**over_s3.SCENARIOS, **s3_refusals.SCENARIOS}
 ALL = {**scenarios.SCENARIOS, **lifecycle.SCENARIOS, **bad_input.SCENARIOS}
 ALL |= hazards.SCENARIOS | packaging.SCENARIOS
 ALL |= OVER_S3
-ALL |= recovery.SCENARIOS
+ALL |= fleet.SCENARIOS
+ALL |= recovery.SCENARIOS | upkeep.SCENARIOS | returning.SCENARIOS
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 

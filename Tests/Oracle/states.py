@@ -290,8 +290,37 @@ class Levels:
             self.ends.setdefault(level.high, []).append((level, list(state.pages)))
 
 
+class Slices:
+    """A snapshot that was taken in slices becomes a state by the commits between them (§6)."""
+
+    def __init__(self, low=0, high=0, as_of=None):
+        self.low, self.high, self.as_of = low, high, as_of or {}
+
+    def apply(self, state, records, content, position, txid):
+        """The pages whose slice is older than the commit; the rest have it already."""
+        for kind, flags, _, number, pre, result in records:
+            page = b""
+            if kind != REMOVED_BARE:
+                page = content[position : position + state.page_size]
+                position += state.page_size
+            if txid <= self.as_of.get(number, self.high):
+                continue
+            where = f"page {number} of a slice, TXID {txid:016x}"
+            old = state.zero if flags & 2 else state.pages[number - 1]
+            need(not flags & 1 or hash_of(old, number) & LOW == pre, where, "pre-image")
+            if kind in (REMOVED, REMOVED_BARE):
+                page = state.zero
+            elif kind == XOR:
+                mixed = int.from_bytes(page, "little") ^ int.from_bytes(old, "little")
+                page = mixed.to_bytes(state.page_size, "little")
+            state.put(number, page)
+            if kind in (WHOLE, XOR):
+                need(state.hashes[number - 1] & LOW == result, where, "result")
+        return position
+
+
 def base_of(store, generation):
-    """What a generation begins with, as (state, TXID)."""
+    """What a generation begins with, as (state, slices)."""
     root = os.path.join(store, "highwater-1", generation)
     folder = os.path.join(root, "ff")
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
@@ -306,21 +335,19 @@ def base_of(store, generation):
                 state.resize(len(pages))
                 for number in consecutive(1, present(state), state.lock_page):
                     state.put(number, pages[number - 1])
-                return state, wanted
+                return state, Slices(wanted, wanted)
         raise FormatError(f"{root}: the parent has no state {parent['txid']}")
     need(snapshots, root, "no snapshot")
     base = read_segment(os.path.join(folder, snapshots[0]))
     state, slices = load_snapshot(base)
-    need(all(txid == base.high for txid in slices.values()), base.path, "slices of several TXIDs")
-    need(base.digest_after in (None, state.digest), base.path, "digest")
-    return state, base.high
+    if base.low == base.high:
+        need(base.digest_after in (None, state.digest), base.path, "digest")
+    return state, Slices(base.low, base.high, slices)
 
 
-def walk(store, generation):
-    """Every state of a generation as (TXID, page size, pages, whether a bridge leads to it)."""
-    state, last = base_of(store, generation)
-    yield last, state.page_size, list(state.pages), False
-    folder = os.path.join(store, "highwater-1", generation, "00")
+def logs_of(root):
+    """The log segments of a generation, those in packs, too."""
+    folder = os.path.join(root, "00")
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     logs = {}
     for name in names:
@@ -328,18 +355,37 @@ def walk(store, generation):
             segment = read_segment(os.path.join(folder, name))
             for member in members_of(segment) if name.endswith(".pack") else [segment]:
                 logs[member.checksum] = member
-    levels = Levels(os.path.join(store, "highwater-1", generation))
-    levels.compare(state, last)
-    for segment in chain(last, logs.values()):
-        need(segment.count_before == len(state.pages), segment.path, "page count before")
-        need(segment.digest_before in (None, state.digest), segment.path, "digest before")
+    return logs.values()
+
+
+def walk(store, generation):
+    """Every state of a generation as (TXID, page size, pages, whether a bridge leads to it)."""
+    root = os.path.join(store, "highwater-1", generation)
+    state, base = base_of(store, generation)
+    last = base.low
+    levels = Levels(root)
+    if last == base.high:
+        levels.compare(state, last)
+        yield last, state.page_size, list(state.pages), False
+    for segment in chain(last, logs_of(root)):
+        if last >= base.high:
+            need(segment.count_before == len(state.pages), segment.path, "page count before")
+            need(segment.digest_before in (None, state.digest), segment.path, "digest before")
         content, position = segment.stream(CONTENT), 0
         for commit, records in commits_of(segment):
             need(commit[4] == last + 1, segment.path, f"TXID {commit[4]:016x}")
             last = commit[4]
-            position = apply_commit(state, records, content, position, commit, segment.path)
+            if last <= base.high:
+                position = base.apply(state, records, content, position, last)
+                if last < base.high:
+                    continue
+                digest = int.from_bytes(commit[9], "little")
+                need(not commit[1] & 1 or state.digest == digest, segment.path, "slices' digest")
+            else:
+                position = apply_commit(state, records, content, position, commit, segment.path)
             levels.compare(state, last)
             yield last, state.page_size, list(state.pages), bool(commit[1] & 2)
         need(position == len(content), segment.path, "content is left over")
         need(last == segment.high, segment.path, "max TXID")
-        need(segment.digest_after in (None, state.digest), segment.path, "digest after")
+        if last >= base.high:
+            need(segment.digest_after in (None, state.digest), segment.path, "digest after")

@@ -7,6 +7,8 @@ can kill it or cut its power, so that a simulation owns every step of every writ
     ID ACTION …                  ->  state HASH PAGES | done | busy
     ID kill                      ->  done
     cut PATH SHARE               ->  cut KEPT OF          (the power, once nobody has it open)
+    mixes PATH                   ->  yes | no (whether SQLite's recovery may mix states)
+    unchecked PATH               ->  yes | no (whether it may stop before the last commit)
     copy FROM TO                 ->  done
     remove FOLDER                ->  done
 
@@ -53,6 +55,9 @@ class Application:
         self.connection.execute("PRAGMA cache_size=10")
 
     def state(self):
+        # What others read: free pages are not always written, and the cache may hold something
+        # else for them (sqlite3PagerDontWrite).
+        self.connection.execute("PRAGMA shrink_memory")
         image = self.connection.serialize()
         size = self.options["page_size"]
         return f"state {hashlib.sha256(image).hexdigest()} {len(image) // size}"
@@ -212,12 +217,44 @@ def cut(path, share):
     return f"cut {kept} {last}"
 
 
+def unchecked(path, all_frames=True):
+    """Whether there are frames without checksums: among all that were committed, or among those
+    that a checkpoint may have copied."""
+    try:
+        with open(path + "-shm", "rb") as file:
+            head = file.read(136)
+        with open(path + "-wal", "rb") as file:
+            wal = file.read()
+    except FileNotFoundError:
+        return "no"
+    if len(head) < 136:
+        return "no"
+    page_size = struct.unpack_from("=H", head, 14)[0]
+    size = 24 + (65536 if page_size == 1 else page_size)
+    places = (16,) if all_frames else (96, 128)
+    count = max(struct.unpack_from("=I", head, at)[0] for at in places)
+    starts = range(32, min(len(wal), 32 + count * size), size)
+    return "yes" if any(wal[at + 8 : at + 24] == bytes(16) for at in starts) else "no"
+
+
+def mixes(path):
+    """Whether recovery may come back with a state that never was: SQLite 3.40.1 commits frames
+    without checksums after a ROLLBACK TO, and stops before them when it recovers the WAL. What a
+    checkpoint had copied of them and of later frames stays in the database file, beneath the older
+    pages that the frames before them hold."""
+    return unchecked(path, all_frames=False)
+
+
 def main():
     workers = {}
     for line in sys.stdin:
         words = line.split()
         if words[0] == "cut":
             reply = cut(words[1], float(words[2]))
+        elif words[0] == "mixes":
+            reply = mixes(words[1])
+        elif words[0] == "unchecked":
+            reply = unchecked(words[1])
         elif words[0] == "remove":
             shutil.rmtree(words[1], ignore_errors=True)
             reply = "done"

@@ -15,7 +15,9 @@ final class SampleApplication {
         // The role that may write.
         connection = try Connection(path: path, role: .writeLocker)
         guard try connection.text("PRAGMA journal_mode=WAL") == "wal" else { throw NotWAL() }
-        try connection.execute("CREATE TABLE items(id INTEGER PRIMARY KEY, body TEXT)")
+        try connection.execute(
+            "CREATE TABLE IF NOT EXISTS items(id INTEGER PRIMARY KEY, body TEXT)"
+        )
     }
 
     struct NotWAL: Error {}
@@ -28,6 +30,13 @@ final class SampleApplication {
             )
         }
     }
+
+    /// Copies the WAL into the database, and lets it begin anew.
+    func truncateWAL() throws {
+        guard try connection.integer("PRAGMA wal_checkpoint(TRUNCATE)") == 0 else { throw Busy() }
+    }
+
+    struct Busy: Error {}
 
     /// How many rows the database at `path` has.
     static func rows(in path: String) throws -> Int64 {

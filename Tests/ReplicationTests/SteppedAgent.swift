@@ -14,7 +14,7 @@ final class SteppedAgent {
 
     init(path: String) throws {
         let signal = FollowerSignal(id: 0) {}
-        lanes = UploadLanes(signal: signal)
+        lanes = UploadLanes(signal: signal, memory: MemoryBudget(limit: 64 << 20))
         let start = FollowerStart(
             path: path,
             displayPath: path,
@@ -26,7 +26,7 @@ final class SteppedAgent {
         )
         _ = try start.open()
         _ = try start.attach(tip: nil)
-        _ = try start.decide(index: nil)
+        _ = try start.decide(index: nil, restored: nil)
         follower = try start.follower(lanes: lanes, signal: signal)
     }
 

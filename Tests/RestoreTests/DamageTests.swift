@@ -3,6 +3,7 @@ import Bytes
 import Glibc
 import ObjectStorage
 import Platform
+import SegmentFormat
 import TestSupport
 import Testing
 
@@ -181,6 +182,134 @@ import Testing
             try await bench.plan(.txid(early.previous))
         }
         #expect(error?.object == parent.generation.text)
+    }
+
+    @Test func `a parent's commit after which there is none is refused`() async throws {
+        var history = SampleHistory(seed: 30)
+        try await history.beginGeneration()
+        let key = ObjectKey("highwater-1/\(history.generation)/generation.json")!
+        var record = try GenerationRecord(decoding: history.store.objects[key]!, object: "")
+        record.parent = .init(generation: history.generation, txid: TXID(.max))
+        let error = #expect(throws: CatalogError.self) {
+            try GenerationRecord(decoding: record.encode(), object: "generation.json")
+        }
+        #expect(error?.code == .damaged)
+        // Whoever lists generations asks for the commit after it.
+        history.store.objects[key] = record.encode()
+        await #expect(throws: CatalogError.self) {
+            try await RestoreBench(history.store).plan(.latest)
+        }
+    }
+
+    @Test func `a segment of another writer that is linked to something else goes on nowhere`()
+        async throws
+    {
+        var history = SampleHistory(seed: 32)
+        try await history.beginGeneration()
+        try await history.snapshot()
+        try await history.log(commits: 2)
+        let encoder = try LogSegmentEncoder(
+            header: SegmentHeader(
+                kind: .log,
+                pageSize: history.pageSize,
+                minTXID: history.txid.next,
+                writer: WriterTag(7),
+                link: SegmentChecksum(low: 1, high: 2),
+                pageCountBefore: UInt32(history.pages.count),
+                generation: history.generation
+            )
+        )
+        try encoder.endCommit(
+            CommitRecord(
+                txid: history.txid.next,
+                pageCount: UInt32(history.pages.count),
+                digest: nil,
+                notSeenAt: history.clock,
+                seenAt: history.clock
+            )
+        )
+        let name = try encoder.finish(position: nil).name
+        try await history.put(name.path, encoder.takeOutput())
+        let catalog = Catalog(store: history.store)
+        let generation = try await catalog.generation(history.generation)
+        let timeline = try await catalog.timeline(of: generation)
+        #expect(timeline.current?.last == history.txid)
+        #expect(timeline.orphans.map(\.name) == [name])
+    }
+
+    @Test func `a page that is not as its record says is not restored, without a digest either`()
+        async throws
+    {
+        var history = SampleHistory(seed: 33)
+        try await history.beginGeneration()
+        try await history.snapshot()
+        let encoder = try LogSegmentEncoder(
+            header: SegmentHeader(
+                kind: .log,
+                pageSize: history.pageSize,
+                minTXID: history.txid.next,
+                writer: history.writer,
+                pageCountBefore: UInt32(history.pages.count),
+                generation: history.generation
+            )
+        )
+        let page = PageEntry(change: .whole, page: PageNumber(2), preHash: nil, resultHash: 7)
+        try history.page().withUnsafeBytes { try encoder.append(page: page, content: $0) }
+        try encoder.endCommit(
+            CommitRecord(
+                txid: history.txid.next,
+                pageCount: UInt32(history.pages.count),
+                digest: nil,
+                notSeenAt: history.clock,
+                seenAt: history.clock
+            )
+        )
+        let name = try encoder.finish(position: nil).name
+        try await history.put(name.path, encoder.takeOutput())
+        let bench = RestoreBench(history.store)
+        await #expect(throws: (any Error).self) {
+            try await bench.restore(.txid(history.txid.next))
+        }
+        #expect(try await bench.restore(.txid(history.txid)) == history.file(at: history.txid))
+    }
+
+    @Test func `a log of pages that nobody has costs no memory`() async throws {
+        var history = SampleHistory(seed: 31)
+        try await history.beginGeneration()
+        try await history.snapshot()
+        // The format allows it: only the state before shows that the count is a lie.
+        let encoder = try LogSegmentEncoder(
+            header: SegmentHeader(
+                kind: .log,
+                pageSize: history.pageSize,
+                minTXID: TXID(2),
+                writer: history.writer,
+                pageCountBefore: 60_000_000,
+                generation: history.generation
+            )
+        )
+        try encoder.endCommit(
+            CommitRecord(
+                txid: TXID(2),
+                pageCount: 60_000_000,
+                digest: nil,
+                notSeenAt: history.clock,
+                seenAt: history.clock
+            )
+        )
+        let finished = try encoder.finish(position: nil)
+        let name = SegmentName(header: finished.header, footer: finished.footer)
+        try await history.put(name.path, encoder.takeOutput())
+        let catalog = Catalog(store: history.store)
+        let generation = try await catalog.generation(history.generation)
+        await #expect(throws: SegmentError.self) {
+            try await catalog.pageHashes(of: generation, at: TXID(2), searching: [])
+        }
+        let plan = try await RestoreBench(history.store).plan(.txid(TXID(2)))
+        let reader = RangeReader(history.store, progress: RestoreProgress())
+        await #expect(throws: SegmentError.self) {
+            try await ExpectedIndex(of: plan, reader: reader, width: 2, on: RestoreBench.executor)
+        }
     }
 
     @Test func `parents in a circle are refused`() async throws {

@@ -23,6 +23,28 @@ import Testing
         #expect(levels > 0)
     }
 
+    /// Pages that were there neither before the window nor after it are not in the level.
+    @Test func `a level goes upon a snapshot within its window`() async throws {
+        var levels = 0
+        for seed in 1...40 as ClosedRange<UInt64> {
+            var history = SampleHistory(seed: seed, pageCount: 12)
+            try await history.beginGeneration()
+            try await history.snapshot()
+            try await history.log(commits: 60)
+            let begin = history.txid
+            try await history.log(commits: history.random.number(1...8))
+            try await history.snapshot()
+            try await history.log(commits: 60)
+            try await history.level(1, after: begin)
+            let bench = RestoreBench(history.store)
+            let plan = try await bench.plan(.latest)
+            levels += plan.steps.first { $0.isLevel } == nil ? 0 : 1
+            #expect(try await bench.restore(plan) == history.file(at: history.txid))
+            #expect(bench.warnings.all.isEmpty, "seed \(seed): \(bench.warnings.all)")
+        }
+        #expect(levels > 10)
+    }
+
     @Test func `a level is a shortcut, and the log serves where it is damaged`() async throws {
         let history = try await SampleHistory.merged(seed: 7)
         let bench = RestoreBench(history.store)

@@ -73,7 +73,7 @@ struct RestoreBench {
         let bytes = try Self.bytes(of: output)
         precondition(bytes.count == Int(result.pageCount) * plan.generation.record.pageSize.bytes)
         try FileSystem.remove(output)
-        try FileSystem.remove(HintFile.path(for: output))
+        try FileSystem.remove(RestoreHint.path(for: output))
         precondition(folder.names.isEmpty, "\(folder.names) left behind")
         return bytes
     }

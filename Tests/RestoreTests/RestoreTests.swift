@@ -1,5 +1,6 @@
 import BackupCatalog
 import Bytes
+import Glibc
 import ObjectStorage
 import Platform
 import TestSupport
@@ -87,6 +88,52 @@ import Testing
         #expect(last.generations.count == 2)
     }
 
+    /// An agent whose database is at an older state than the one at which the newest generation
+    /// began names that generation as its parent all the same.
+    @Test(arguments: 1...4)
+    func `a child may go on from before its parent began`(_ seed: Int) async throws {
+        var history = SampleHistory(seed: UInt64(seed))
+        try await history.beginGeneration()
+        try await history.snapshot()
+        try await history.log(commits: 3)
+        var back = history
+        back.writer = WriterTag(9)
+        try await history.log(commits: 2)
+        let first = GenerationRecord.Parent(generation: history.generation, txid: history.txid)
+        try await history.beginGeneration(parent: first)
+        try await history.log(commits: 3)
+        let second = GenerationRecord.Parent(generation: history.generation, txid: back.txid)
+        back.clock = history.clock
+        try await back.beginGeneration(parent: second)
+        try await back.log(commits: 4)
+        let bench = RestoreBench(history.store)
+        for line in [history, back] {
+            for txid in line.states.keys.sorted() {
+                let bytes = try await bench.restore(.txid(txid), generation: line.generation)
+                #expect(bytes == line.file(at: txid), "TXID \(txid)")
+            }
+        }
+        let graph = try await bench.catalog.lineage()
+        #expect(graph.canRestore(back.txid, of: back.generation))
+        #expect(graph.canRestore(second.txid, of: back.generation))
+        let generation = try await bench.catalog.generation(back.generation)
+        let index = try await bench.catalog.pageHashes(
+            of: generation,
+            at: back.txid,
+            searching: []
+        )
+        #expect(index.txid == back.txid)
+        let verifier = BackupVerifier(
+            catalog: bench.catalog,
+            executor: RestoreBench.executor,
+            parallelism: 2,
+            memoryBytes: 1 << 20,
+            progress: RestoreProgress()
+        )
+        let report = try await verifier.verify(generation, reads: true)
+        #expect(report.findings.isEmpty, "\(report.findings)")
+    }
+
     @Test func `a commit is taken from one object only`() async throws {
         let history = try await Self.history(seed: 5)
         let plan = try await RestoreBench(history.store).plan(.latest)
@@ -132,11 +179,48 @@ import Testing
         let result = try await restorer.run(plan) { _ in plan }
         #expect(try FileSystem.status(bench.output)?.permissions == 0o640)
         let hint = String(
-            decoding: try RestoreBench.bytes(of: HintFile.path(for: bench.output)),
+            decoding: try RestoreBench.bytes(of: RestoreHint.path(for: bench.output)),
             as: UTF8.self
         )
         #expect(hint.contains("\"digest\":\"\(result.digest)\""))
         #expect(hint.contains("\"generation\":\"\(history.generation)\""))
         #expect(hint.contains("\"txid\":\"\(history.txid)\""))
+    }
+
+    @Test(arguments: ["", "-wal"])
+    func `what appears at the output during a restore stays`(ending: String) async throws {
+        let history = try await Self.history(seed: 3)
+        let bench = RestoreBench(history.store)
+        let plan = try await bench.plan(.latest)
+        var restorer = Restorer(
+            catalog: bench.catalog,
+            output: bench.output,
+            executor: RestoreBench.executor
+        )
+        let path = bench.output + ending
+        restorer.check = { _ in
+            let file = try FileDescriptor(path: path, flags: O_WRONLY | O_CREAT)
+            try file.write([1, 2, 3], at: 0)
+        }
+        let prepared = restorer
+        let error = await #expect(throws: RestoreError.self) {
+            try await prepared.run(plan) { _ in plan }
+        }
+        #expect(error?.code == .unsafeOutput)
+        #expect(try RestoreBench.bytes(of: path) == [1, 2, 3])
+        #expect(bench.folder.names == [FileSystem.name(of: path)], "something was left behind")
+    }
+
+    @Test func `a finished file takes no name that is taken`() throws {
+        let folder = TemporaryFolder()
+        let path = folder.file("app.db")
+        let taken = try FileDescriptor(path: path, flags: O_WRONLY | O_CREAT)
+        try taken.write([1, 2, 3], at: 0)
+        let file = try OutputFile(beside: path, pageSize: PageSize(4096)!)
+        let error = #expect(throws: SystemError.self) {
+            try file.publish(as: path, replacing: false, mode: 0o600, owner: nil)
+        }
+        #expect(error?.number == EEXIST)
+        #expect(try RestoreBench.bytes(of: path) == [1, 2, 3])
     }
 }

@@ -140,7 +140,7 @@ struct SampleHistory {
             }
             guard !isLast else { break }
             try await commits(&self)
-            try encoder.beginSlice(txid: txid, pageCount: UInt32(pages.count))
+            try encoder.beginSlice(txid: txid, pageCount: UInt32(pages.count), time: clock)
         }
         return try await finish(encoder, digest: Self.digest(pages))
     }

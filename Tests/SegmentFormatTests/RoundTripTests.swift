@@ -222,7 +222,9 @@ private let pageSizes = [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536]
             pageCount: 20
         )
         for (index, page) in database.pages.enumerated() {
-            if index == 12 { try encoder.beginSlice(txid: TXID(9), pageCount: 30) }
+            if index == 12 {
+                try encoder.beginSlice(txid: TXID(9), pageCount: 30, time: database.clock)
+            }
             try page.withUnsafeBytes {
                 try encoder.append(page: PageNumber(UInt32(index + 1)), content: $0)
             }

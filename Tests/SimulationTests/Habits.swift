@@ -58,6 +58,12 @@ struct Habits: CustomStringConvertible {
         agent.quietResetFrames = random.pick([2, 16, 64])
         agent.maintenance.isEnabled = random.chance(0.5)
         agent.maintenance.interval = random.number(3...60) * Nanoseconds.second
+        // Not drawn: seeds stay what they were.
+        let period = agent.maintenance.interval / Nanoseconds.millisecond
+        agent.maintenance.levels = LevelPolicy(
+            periods: [period, period * 4, period * 16],
+            leastBytes: 500
+        )
         agent.maintenance.snapshots = SnapshotPolicy(fraction: random.pick([0.1, 0.5, 2.0]))
         agent.maintenance.retention = RetentionRules(
             window: random.pick([20_000, 300_000, 604_800_000]),
@@ -175,6 +181,7 @@ extension History {
     private func killApplication(_ database: SimulatedDatabase) {
         guard database.isApplicationRunning else { return }
         world.note("application \(database.name) is killed")
+        database.mayMix = applications.ask("mixes \(database.path)") == "yes"
         _ = ask(database, "kill")
         database.isApplicationRunning = false
     }
@@ -183,6 +190,7 @@ extension History {
         killAgent(database)
         killApplication(database)
         let share = Double(world.dice.number(0...100)) / 100
+        database.mayMix = database.mayMix || applications.ask("mixes \(database.path)") == "yes"
         let answer = applications.ask("cut \(database.path) \(share)")
         world.note("the power is cut: \(answer)")
         counts.powerCuts += 1
@@ -193,6 +201,8 @@ extension History {
     /// The files go to another place, where another agent takes them for its own.
     private func clone(_ database: SimulatedDatabase) {
         guard databases.count == 1 else { return }
+        // A copy is recovered by SQLite as after a crash (stepped.py, `mixes`).
+        guard applications.ask("mixes \(database.path)") == "no" else { return }
         let path = folder.file("b.db")
         guard applications.ask("copy \(database.path) \(path)") == "done" else { return }
         world.note("the database is cloned")

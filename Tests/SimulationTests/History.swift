@@ -1,5 +1,6 @@
 import BackupCatalog
 import Bytes
+import Glibc
 import Maintenance
 import Platform
 import TestSupport
@@ -18,8 +19,12 @@ final class SimulatedDatabase {
     var salts: WALSalts?
     /// Commits may be missing in the WAL since the agent followed it last, and why.
     var gap: String?
+    /// SQLite's recovery may make a state of its own (stepped.py, `mixes`).
+    var mayMix = false
     /// The agent has copied everything there was since it attached.
     var hasCaughtUp = false
+    /// Nothing can happen to the WAL behind the agent's back.
+    var isFollowed: Bool { hasCaughtUp && agent?.follower != nil }
 
     init(name: String, path: String) {
         self.name = name
@@ -47,9 +52,12 @@ final class History: AgentObserver {
         var judgements = 0
         var kills = 0
         var powerCuts = 0
+        var mixtures = 0
+        var forks = 0
         var bridges = 0
         var unprovable = 0
         var generations = 0
+        var levels = 0
         var requests = 0
         var faults = 0
     }
@@ -79,9 +87,9 @@ final class History: AgentObserver {
             scheduleAccident()
             let end = habits.actions
             while counts.commits < end, counts.accidents < end / 2, world.violations.isEmpty,
-                world.step()
+                counts.mixtures == 0, world.step()
             {}
-            if world.violations.isEmpty { finish() }
+            if world.violations.isEmpty, counts.mixtures == 0 { finish() }
             for database in databases {
                 database.agent?.kill()
                 if database.isApplicationRunning { _ = ask(database, "kill") }
@@ -101,10 +109,15 @@ final class History: AgentObserver {
     }
 
     func startApplication(_ database: SimulatedDatabase, after cut: Bool = false) {
-        let answer = ask(
-            database,
-            "start \(database.path) \(world.dice.next() >> 1) \(habits.options)"
-        )
+        let line = "start \(database.path) \(world.dice.next() >> 1) \(habits.options)"
+        // Checkpoints of the agent's may have gone on since the application died.
+        if !database.isFollowed, habits.hasUncheckedFrames, !database.mayMix {
+            database.mayMix = applications.ask("mixes \(database.path)") == "yes"
+        }
+        // A mixture of states may be malformed.
+        let answer =
+            database.mayMix
+            ? applications.ask("\(database.name) \(line)") : ask(database, line)
         database.isApplicationRunning = true
         let state = String(answer.split(separator: " ").dropFirst().first ?? "")
         let mayFallBack = cut || habits.hasUncheckedFrames
@@ -114,9 +127,15 @@ final class History: AgentObserver {
             }
             database.gap = "SQLite recovered an earlier state"
         }
-        if mayFallBack, database.state != nil, truth.states[state] == nil {
+        if database.mayMix {
+            // Often it is malformed, or the file has pages beyond the end that its header says:
+            // what comes after is nobody's promise.
+            world.note("SQLite's recovery may have mixed two states, the history ends")
+            counts.mixtures += 1
+        } else if mayFallBack, database.state != nil, truth.states[state] == nil {
             world.violation("after a crash the database has a state that never was")
         }
+        database.mayMix = false
         if database.state == nil { truth.commit(from: nil, to: state) }
         database.state = state
         world.note("application \(database.name) starts, state \(truth.states[state] ?? -1)")
@@ -149,7 +168,7 @@ final class History: AgentObserver {
         }
         lookAtWAL(database)
         if answer == "done", line.hasSuffix("restart") || line.hasSuffix("truncate"),
-            !database.hasCaughtUp
+            !database.isFollowed
         {
             database.gap = database.gap ?? "a checkpoint reset the WAL"
         }
@@ -161,7 +180,7 @@ final class History: AgentObserver {
     private func lookAtWAL(_ database: SimulatedDatabase) {
         let salts = try? WALFileSalts.read(database.path + "-wal")
         defer { database.salts = salts ?? database.salts }
-        guard salts != database.salts, database.salts != nil, !database.hasCaughtUp else { return }
+        guard salts != database.salts, database.salts != nil, !database.isFollowed else { return }
         database.gap = database.gap ?? "the WAL was reset while no agent followed it"
     }
 
@@ -169,12 +188,22 @@ final class History: AgentObserver {
 
     func startAgent(_ database: SimulatedDatabase) {
         let root = folder.path
+        if !database.isApplicationRunning, habits.hasUncheckedFrames,
+            applications.ask("unchecked \(database.path)") == "yes"
+        {
+            // The agent would be the first to open the database, and nobody would know what SQLite
+            // made of it.
+            startApplication(database, after: true)
+            guard counts.mixtures == 0 else { return }
+        }
         let agent = SimulatedAgent(
             world,
             path: database.path,
             bucket: bucket,
             settings: habits.agent,
             log: { [world, name = database.name] level, message, values in
+                if message == "level stored" { world.levelCount += 1 }
+                if message.contains("is not proven") { world.violation(message) }
                 if case .debug = level { return }
                 let text = values.map { "\($0)=\($1)" }.joined(separator: " ")
                 world.note("  agent \(name): \(message) \(text)".replacing(root, with: ""))
@@ -203,9 +232,13 @@ final class History: AgentObserver {
         let hasGap: Bool
         switch decision {
         case .goOn: hasGap = false
-        case .bridge, .begin, .goBack: hasGap = true
+        case .bridge, .begin, .goBack, .goOnRestored: hasGap = true
         }
         counts.bridges += hasGap ? 1 : 0
+        if let tip = begin.tip, begin.generation == tip.generation.id {
+            // TXIDs that were given to commits, and not stored, are given to others now.
+            truth.forget(after: tip.resume.txid, in: tip.generation.id)
+        }
         if case .bridge = decision, let tip = begin.tip, let generation = begin.generation {
             truth.bridges[generation, default: []].insert(tip.resume.txid.next)
         }
@@ -227,6 +260,7 @@ final class History: AgentObserver {
             let state = database.state
         else { return }
         let generation = follower.configuration.generation
+        truth.copied(follower.txid, of: generation, at: world.trueTime)
         if let header = follower.index.header(), header.salts == follower.position.salts,
             header.mxFrame == follower.position.frame
         {
@@ -236,7 +270,8 @@ final class History: AgentObserver {
         }
         if let durable = follower.durableTXID, durable > truth.durable[generation] ?? .zero {
             truth.durable[generation] = durable
-            truth.durableAt[generation, default: []].append((durable, world.trueTime))
+            let time = truth.copyTime(of: durable, of: generation) ?? world.trueTime
+            truth.durableAt[generation, default: []].append((durable, time))
         }
     }
 
@@ -284,11 +319,17 @@ final class History: AgentObserver {
             && truth.expected[generation]?[follower.txid] == database.state
     }
 
+    /// States that are restored at the end at most: a run of them, and the last.
+    private static let restoreCount: Int = {
+        getenv("HIGHWATER_SIM_RESTORES").flatMap { Int(String(cString: $0)) } ?? 40
+    }()
+
     func judge(final: Bool) {
         counts.judgements += 1
         guard final || counts.judgements < 4 else { return }
         var judge = Judge(truth: truth, store: bucket.memory.copy(), folder: folder.path)
-        judge.restoreCount = final ? 40 : 6
+        judge.restoreCount = final ? Self.restoreCount : 6
+        judge.mayFork = bucket.hasLateObjects
         if habits.agent.maintenance.isEnabled {
             judge.keptSince = Timestamp(
                 milliseconds: world.trueTime.milliseconds
@@ -300,7 +341,9 @@ final class History: AgentObserver {
         }
         let verdict = judge.judge(seed: seed)
         counts.restores += verdict.restored
+        counts.forks += verdict.forks
         counts.generations = max(counts.generations, truth.durable.count)
+        counts.levels = world.levelCount
         counts.requests = bucket.requests
         counts.faults = bucket.failures
         for text in verdict.violations { world.violation(text) }

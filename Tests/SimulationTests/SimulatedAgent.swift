@@ -113,6 +113,7 @@ final class SimulatedAgent: @unchecked Sendable {
             mayContinue: mayContinue,
             log: log
         )
+        begin.levels = settings.maintenance.isEnabled ? settings.maintenance.levels : nil
         begin.tuning = { [settings] configuration in
             configuration.walResetFrames = settings.walResetFrames
             configuration.quietResetFrames = settings.quietResetFrames
@@ -122,12 +123,12 @@ final class SimulatedAgent: @unchecked Sendable {
         let wanted = try begin.attach(tip: tip)
         let index = try await pageHashes(begin, wanted)
         let ownership = Ownership(store: store, interval: settings.claimLookInterval)
-        if let goesOn = try begin.decide(index: index) {
+        if let goesOn = try begin.decide(index: index, restored: nil) {
             if let decision = begin.decision { observer?.decided(begin, decision) }
             try await ownership.claim(goesOn.generation, writer: writer, after: goesOn.after)
         } else if let generation = begin.generation {
             if let decision = begin.decision { observer?.decided(begin, decision) }
-            ownership.begin(generation)
+            ownership.begin(generation, parent: begin.parent)
         }
         guard life.isAlive else { throw CancellationError() }
         try await follow(begin, ownership)
@@ -166,7 +167,7 @@ final class SimulatedAgent: @unchecked Sendable {
         let signal = FollowerSignal(id: 0) { [self] in
             wake(.signal, after: world.dice.number(0...2_000_000))
         }
-        let lanes = UploadLanes(signal: signal)
+        let lanes = UploadLanes(signal: signal, memory: MemoryBudget(limit: 64 << 20))
         let destination = Destination(store: store, name: "bucket")
         let rounds = MaintenanceRounds(
             settings: settings.maintenance,
@@ -175,6 +176,7 @@ final class SimulatedAgent: @unchecked Sendable {
             writer: writer,
             ownership: ownership,
             lanes: lanes,
+            gate: destination.maintenance,
             log: log
         )
         let ended = StopRequest()
@@ -184,6 +186,7 @@ final class SimulatedAgent: @unchecked Sendable {
                     queue: queue,
                     destination: destination,
                     ownership: ownership,
+                    meter: AgentMeter(),
                     log: log
                 )
                 group.addTask { await uploader.run() }

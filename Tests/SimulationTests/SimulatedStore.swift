@@ -28,6 +28,8 @@ final class Bucket: @unchecked Sendable {
     var faults = StoreFaults()
     var requests = 0
     var failures = 0
+    /// An object may have appeared after everybody took its upload for failed.
+    var hasLateObjects = false
 }
 
 /// The bucket as one process reaches it: each request takes time, in which the process may die.
@@ -107,6 +109,7 @@ struct SimulatedStore: ObjectStore {
             // The process died with a request on its way: it arrives, or does not.
             if changes, world.dice.chance(0.5) {
                 world.note("  \(operation) \(name): arrives after its sender's death")
+                bucket.hasLateObjects = true
                 _ = try await apply(bucket.memory)
             }
             throw gone
@@ -118,6 +121,7 @@ struct SimulatedStore: ObjectStore {
         switch fault {
         case .lostBefore: throw gone
         case .late:
+            bucket.hasLateObjects = true
             again(apply)
             throw gone
         case .lostAfter:

@@ -48,6 +48,8 @@ final class World: Surroundings, @unchecked Sendable {
     private(set) var now: Int64 = 1_000_000_000_000
     /// The agents' wall clock against the world's, in milliseconds.
     var clockError: Int64 = 0
+    /// Levels that the agents have stored.
+    var levelCount = 0
     private var events: [Event] = []
     private var nextOrder = 0
     /// What others do while the engine is inside of a step.

@@ -18,6 +18,7 @@ import Testing
         "S3": ["CExpat", "Bytes", "Digests", "HTTPTransport", "ObjectStorage", "Platform"],
         "Hazards": ["Bytes", "Platform", "SQLiteAccess", "WALFormat"],
         "StoreCheck": ["ObjectStorage", "Platform", "S3"],
+        "Configuration": ["CYAML", "ObjectStorage"],
         "BackupCatalog": ["Bytes", "ObjectStorage", "SegmentFormat"],
         "Replication": [
             "BackupCatalog", "Bytes", "Hazards", "Maintenance", "ObjectStorage", "PageHashing",
@@ -29,11 +30,15 @@ import Testing
         "Maintenance": [
             "BackupCatalog", "Bytes", "ObjectStorage", "PageHashing", "Platform", "SegmentFormat",
         ],
+        "HTTPServer": ["CMicroHTTPD", "Platform"],
+        "Supervision": [
+            "BackupCatalog", "Bytes", "Configuration", "HTTPServer", "Hazards", "Maintenance",
+            "ObjectStorage", "Platform", "Replication", "Restore", "SQLiteAccess",
+        ],
         "AgentCLI": [
-            "BackupCatalog", "Bytes", "Hazards", "Maintenance", "ObjectStorage", "PageHashing",
-            "Platform", "Replication", "Restore", "S3", "SegmentFormat", "SQLiteAccess",
-            "StoreCheck",
-            "WALFormat",
+            "BackupCatalog", "Bytes", "Configuration", "HTTPTransport", "Hazards", "Maintenance",
+            "ObjectStorage", "PageHashing", "Platform", "Replication", "Restore", "S3",
+            "SegmentFormat", "SQLiteAccess", "StoreCheck", "Supervision", "WALFormat",
         ],
         "highwater": ["AgentCLI"],
     ]
@@ -46,7 +51,7 @@ import Testing
             "AgentCLI",
         ],
         "Dispatch": ["Platform"],
-        "FoundationEssentials": ["AgentCLI", "BackupCatalog", "S3"],
+        "FoundationEssentials": ["AgentCLI", "BackupCatalog", "S3", "Supervision"],
         "ArgumentParser": ["AgentCLI", "highwater"],
         "Logging": ["AgentCLI"],
     ]

@@ -29,7 +29,7 @@ struct SourceTree {
     /// What ships.
     static let sources = swiftFiles(under: "Sources")
     /// The tests.
-    static let tests = swiftFiles(under: "Tests")
+    static let tests = swiftFiles(under: "Tests") + swiftFiles(under: "Fuzz")
     /// Both.
     static let all = sources + tests
 

@@ -28,6 +28,9 @@ import Testing
                 extensions: ["py"]
             ) + SourceTree.paths(under: "Benchmarks", extensions: ["py"])
             + SourceTree.paths(under: "Tests/S3Servers", extensions: ["py"])
+            + SourceTree.paths(under: "Fuzz", extensions: ["py"])
+            + SourceTree.paths(under: "Tests/Chaos", extensions: ["py"])
+            + SourceTree.paths(under: "Tests/Soak", extensions: ["py"])
             + SourceTree.paths(under: "scripts", extensions: ["sh"])
         let texts =
             SourceTree.all.map { ($0.path, $0.lines) }

@@ -67,18 +67,31 @@ import Testing
         #expect(FrameHeader.offset(of: 3, pageSize: size) == Int64(32 + 2 * (24 + pageSize)))
     }
 
-    @Test func `two copies of the WAL-index header must be equal and sound`() {
+    /// A WAL-index header of 65,536-byte pages.
+    private func indexHeader(mxFrame: UInt32) -> [UInt8] {
         var copy = [UInt8](repeating: 0, count: 48)
         copy.withUnsafeMutableBytes { buffer in
             buffer.storeBytes(of: UInt32(3_007_000), toByteOffset: 0, as: UInt32.self)
             buffer[12] = 1
             buffer.storeBytes(of: UInt16(1), toByteOffset: 14, as: UInt16.self)
-            buffer.storeBytes(of: UInt32(42), toByteOffset: 16, as: UInt32.self)
+            buffer.storeBytes(of: mxFrame, toByteOffset: 16, as: UInt32.self)
             var sum = WALChecksum.zero
             sum.add(UnsafeRawBufferPointer(rebasing: buffer[0..<40]), bigEndian: false)
             buffer.storeBytes(of: sum.first, toByteOffset: 40, as: UInt32.self)
             buffer.storeBytes(of: sum.second, toByteOffset: 44, as: UInt32.self)
         }
+        return copy
+    }
+
+    @Test func `a WAL-index header after whose last frame there is no number is none`() {
+        let (last, end) = (indexHeader(mxFrame: .max - 1), indexHeader(mxFrame: .max))
+        let header = (last + last).withUnsafeBytes { WALIndexHeader(copies: $0) }
+        #expect(header?.mxFrame == UInt32.max - 1)
+        #expect((end + end).withUnsafeBytes { WALIndexHeader(copies: $0) } == nil)
+    }
+
+    @Test func `two copies of the WAL-index header must be equal and sound`() {
+        let copy = indexHeader(mxFrame: 42)
         let header = (copy + copy).withUnsafeBytes { WALIndexHeader(copies: $0) }
         #expect(header?.mxFrame == 42)
         #expect(header?.pageSize?.bytes == 65536)

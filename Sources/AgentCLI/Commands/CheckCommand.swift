@@ -15,8 +15,7 @@ struct CheckCommand: AsyncParsableCommand {
             """
     )
 
-    @Argument(help: "The store: file:///absolute/path or s3://bucket/prefix.")
-    var url: String
+    @OptionGroup var source: PlaceOptions
 
     @Flag(name: .both("no-large"), help: "Do not store an object of several parts (8 MiB).")
     var noLarge = false
@@ -40,9 +39,8 @@ struct CheckCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let place = try StoreURL.parse(url)
-        let executor = ThreadExecutor(threads: 2)
-        let opened = try StoreFactory.open(url, executor: executor)
+        let place = try source.named().place
+        let opened = try source.store(ThreadExecutor(threads: 2))
         guard let store = opened as? any CheckedStore else {
             throw StoreError(.unsupported, .open, object: "\(place)", "this store has no check")
         }

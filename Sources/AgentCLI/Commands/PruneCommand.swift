@@ -17,8 +17,7 @@ struct PruneCommand: AsyncParsableCommand {
             """
     )
 
-    @Argument(help: "Where the backup is: file:///absolute/path.")
-    var url: String
+    @OptionGroup var place: PlaceOptions
 
     @Option(
         name: .both("retention"),
@@ -77,11 +76,7 @@ struct PruneCommand: AsyncParsableCommand {
             window: try DurationArgument.milliseconds(retention, option: "-retention"),
             grace: try DurationArgument.milliseconds(grace, option: "-grace")
         )
-        var source = StoreOptions()
-        source.url = url
-        source.json = json
-        source.generation = nil
-        let catalog = try source.catalog()
+        let catalog = try place.catalog()
         let maintainer = Maintainer(
             catalog: catalog,
             rules: rules,
@@ -95,7 +90,11 @@ struct PruneCommand: AsyncParsableCommand {
         }
         let plan = try await maintainer.plan()
         guard !plan.foundNothing else {
-            throw CatalogError(.nothingFound, object: url, "there is no backup here; check the URL")
+            throw CatalogError(
+                .nothingFound,
+                object: place.url,
+                "there is no backup here; check the URL"
+            )
         }
         if yes || delete { try await maintainer.carryOut(plan) }
         var built: [String] = []

@@ -4,7 +4,7 @@ import Platform
 import Restore
 import SQLiteAccess
 
-/// What a restore may use, and how a file is checked in the end.
+/// What a restore may use.
 struct ResourceOptions: ParsableArguments {
     @Option(
         name: .both("parallelism"),
@@ -14,18 +14,15 @@ struct ResourceOptions: ParsableArguments {
 
     @Option(
         name: .both("memory-limit"),
-        help: "Memory for pages and objects, 32MiB or more; default 256MiB."
+        help: """
+            Memory for pages and objects, 32MiB or more; by default a quarter of what this process \
+            may have, and at most 512MiB.
+            """
     )
     var memoryLimit: String?
 
-    @Option(
-        name: .both("integrity-check"),
-        help: "Let SQLite check the file before it is published: none, quick or full."
-    )
-    var integrityCheck = "none"
-
     func memoryBytes() throws -> Int {
-        guard let memoryLimit else { return Restore.Limits.defaultMemoryBytes }
+        guard let memoryLimit else { return Self.defaultMemoryBytes(of: Memory.limit) }
         let bytes = try ByteCountArgument.parse(memoryLimit)
         guard bytes >= Restore.Limits.minMemoryBytes else {
             throw ValidationError("The memory limit must be 32MiB or more.")
@@ -33,19 +30,14 @@ struct ResourceOptions: ParsableArguments {
         return bytes
     }
 
-    private func checkDepth() throws -> IntegrityCheck.Depth? {
-        if integrityCheck == "none" { return nil }
-        guard let depth = IntegrityCheck.Depth(rawValue: integrityCheck) else {
-            throw ValidationError(
-                "The integrity check '\(integrityCheck)' is none of none, quick, full."
-            )
-        }
-        return depth
+    /// A quarter of what this process may have; what is more than the most that helps is left.
+    static func defaultMemoryBytes(of limit: UInt64) -> Int {
+        let most = UInt64(Restore.Limits.defaultMemoryBytes)
+        return Int(max(UInt64(Restore.Limits.minMemoryBytes), min(most, limit / 4)))
     }
 
     func validate() throws {
         _ = try memoryBytes()
-        _ = try checkDepth()
         guard (1...Restore.Limits.maxParallelism).contains(parallelism) else {
             throw ValidationError(
                 "The parallelism must be from 1 to \(Restore.Limits.maxParallelism)."
@@ -63,12 +55,45 @@ struct ResourceOptions: ParsableArguments {
         return ThreadExecutor(threads: cores + 3)
     }
 
+    /// Where warnings of a restore go.
+    static let warn: @Sendable (String) -> Void = { StandardError.write("warning: \($0)\n") }
+
     /// Lets a restore use what was said here.
     func configure(_ restorer: inout Restorer, on executor: ThreadExecutor) throws {
         restorer.parallelism = parallelism
         restorer.memoryBytes = try memoryBytes()
-        restorer.warn = { StandardError.write("warning: \($0)\n") }
-        if let depth = try checkDepth() {
+        restorer.warn = Self.warn
+    }
+}
+
+/// How SQLite checks a file in the end.
+struct IntegrityOptions: ParsableArguments {
+    @Option(
+        name: .both("integrity-check"),
+        help: """
+            Let SQLite check the restored file: none, quick or full; by default 'verify' does so \
+            in full, and other commands do not.
+            """
+    )
+    var integrityCheck: String?
+
+    /// The check that was asked for, `otherwise` where none was named; nil for none.
+    func depth(otherwise: IntegrityCheck.Depth?) throws -> IntegrityCheck.Depth? {
+        guard let integrityCheck else { return otherwise }
+        if integrityCheck == "none" { return nil }
+        guard let depth = IntegrityCheck.Depth(rawValue: integrityCheck) else {
+            throw ValidationError(
+                "The integrity check '\(integrityCheck)' is none of none, quick, full."
+            )
+        }
+        return depth
+    }
+
+    func validate() throws { _ = try depth(otherwise: nil) }
+
+    /// Lets a restore check its file.
+    func configure(_ restorer: inout Restorer, on executor: ThreadExecutor) throws {
+        if let depth = try depth(otherwise: nil) {
             restorer.check = SQLiteCheck.closure(depth, on: executor)
         }
     }

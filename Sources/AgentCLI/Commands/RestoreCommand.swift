@@ -19,8 +19,11 @@ struct RestoreCommand: AsyncParsableCommand {
     @OptionGroup var source: StoreOptions
     @OptionGroup var target: TargetOptions
 
-    @Option(name: .short, help: "The file to write.")
-    var output: String
+    @Option(
+        name: .customShort("o"),
+        help: "The file to write; the database itself when it was named by its path."
+    )
+    var output: String?
 
     @Flag(name: .both("force"), help: "Replace the output once the new file is proven.")
     var force = false
@@ -45,17 +48,24 @@ struct RestoreCommand: AsyncParsableCommand {
 
     @OptionGroup var resources: ResourceOptions
 
+    @OptionGroup var integrity: IntegrityOptions
+
     func validate() throws {
-        guard !output.isEmpty else { throw ValidationError("The output's name is empty.") }
+        guard output != "" else { throw ValidationError("The output's name is empty.") }
     }
 
     func run() async throws {
-        if ifDatabaseNotExists, try FileSystem.status(output) != nil {
-            return try skip("'\(output)' exists, nothing restored")
+        guard let path = try output ?? source.place.named().database else {
+            throw ValidationError("Name the file to write: -o PATH.")
+        }
+        if ifDatabaseNotExists, try FileSystem.status(path) != nil {
+            return try skip("'\(path)' exists, nothing restored")
         }
         let executor = resources.executor()
         let command = self
-        try await Interruption.run(on: executor) { try await command.restore(on: executor) }
+        try await Interruption.run(on: executor) {
+            try await command.restore(to: path, on: executor)
+        }
     }
 
     private func skip(_ reason: String) throws {
@@ -63,11 +73,12 @@ struct RestoreCommand: AsyncParsableCommand {
         if source.json { try JSONOutput.print(RestoreReport.Skipped(reason: reason)) }
     }
 
-    private func restore(on executor: ThreadExecutor) async throws {
+    private func restore(to output: String, on executor: ThreadExecutor) async throws {
         let catalog = try source.catalog()
         var restorer = Restorer(catalog: catalog, output: output, executor: executor)
         restorer.replaces = force || delta
         try resources.configure(&restorer, on: executor)
+        try integrity.configure(&restorer, on: executor)
         if !dryRun { try restorer.checkOutput() }
         if delta { try restorer.refuseChanges(of: output) }
         let generation: Generation
@@ -92,9 +103,8 @@ struct RestoreCommand: AsyncParsableCommand {
         )
         let prepared = restorer
         if delta, try FileSystem.status(output) != nil {
-            let path = output
             let patcher = PatchRestorer(restorer) { copy in
-                try await executor.run { try copy.copy(from: path) }
+                try await executor.run { try copy.copy(from: output) }
             }
             let result = try await report.run(on: executor) { try await patcher.run(found.plan) }
             return try RestoreReport(found.plan, output: output, json: source.json).print(result)

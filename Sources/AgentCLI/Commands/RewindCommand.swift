@@ -39,6 +39,8 @@ struct RewindCommand: AsyncParsableCommand {
 
     @OptionGroup var resources: ResourceOptions
 
+    @OptionGroup var integrity: IntegrityOptions
+
     func validate() throws {
         guard target.txid != nil || target.beforeTXID != nil || target.timestamp != nil else {
             throw ValidationError("Say where to: -txid, -before-txid or -timestamp.")
@@ -70,13 +72,18 @@ struct RewindCommand: AsyncParsableCommand {
 
     private func rewind(on executor: ThreadExecutor) async throws {
         guard let path = try FileSystem.resolve(database) else {
-            throw RestoreError(.usage, "the database '\(database)' does not exist")
+            throw RestoreError(
+                .usage,
+                "the database '\(database)' does not exist; check the path, or make it from the "
+                    + "backup alone with 'highwater restore'"
+            )
         }
         let catalog = try source.catalog()
         let goal = inPlace ? path : output ?? database + ".rewound"
         var restorer = Restorer(catalog: catalog, output: goal, executor: executor)
         restorer.replaces = force || inPlace
         try resources.configure(&restorer, on: executor)
+        try integrity.configure(&restorer, on: executor)
         try restorer.checkOutput()
         if inPlace { try restorer.refuseChanges(of: path) }
         let found = try await PlannedTarget.find(
@@ -125,7 +132,8 @@ struct RewindCommand: AsyncParsableCommand {
             )
         }
         print(
-            "'\(goal)' is '\(database)' at TXID \(found.txid): \(result.changedPages) pages "
+            (inPlace ? "'\(database)' is back" : "'\(goal)' is '\(database)'")
+                + " at TXID \(found.txid): \(result.changedPages) pages "
                 + "changed, \(result.undonePages) of them undone, "
                 + "\(result.fetchedBytes) bytes fetched"
         )

@@ -12,10 +12,42 @@ extension NameSpecification {
     }
 }
 
+/// A place: a URL, or a database of the configuration file.
+struct PlaceOptions: ParsableArguments {
+    @Argument(
+        help: """
+            Where the backup is: file:///absolute/path, s3://bucket/prefix?…, or a database of the \
+            configuration file.
+            """
+    )
+    var url: String
+
+    @OptionGroup var settings: ConfigOptions
+
+    @Option(name: .both("replica"), help: "The replica, when the database has several.")
+    var replica: String?
+
+    func named() throws -> NamedPlace {
+        try NamedPlace.find(url, replica: replica, in: settings)
+    }
+
+    func store(_ executor: ThreadExecutor) throws -> any ObjectStore {
+        let named = try named()
+        return try StoreFactory.open(
+            named.place,
+            credentials: named.credentials,
+            executor: executor
+        )
+    }
+
+    func catalog() throws -> Catalog {
+        Catalog(store: try store(ThreadExecutor(threads: 2)))
+    }
+}
+
 /// The arguments of every command that reads a store.
 struct StoreOptions: ParsableArguments {
-    @Argument(help: "Where the backup is: file:///absolute/path or s3://bucket/prefix?….")
-    var url: String
+    @OptionGroup var place: PlaceOptions
 
     @Option(name: .both("generation"), help: "Take this generation instead of the newest.")
     var generation: String?
@@ -23,14 +55,20 @@ struct StoreOptions: ParsableArguments {
     @Flag(name: .both("json"), help: "Print JSON.")
     var json = false
 
-    func catalog() throws -> Catalog {
-        let executor = ThreadExecutor(threads: 2)
-        return Catalog(store: try StoreFactory.open(url, executor: executor))
-    }
+    /// The place as the user named it.
+    var url: String { place.url }
+
+    func catalog() throws -> Catalog { try place.catalog() }
 
     /// The generation that the user named, else the newest one.
     func chosen(in catalog: Catalog) async throws -> Generation {
-        guard let generation else { return try await catalog.newestGeneration() }
+        guard let generation else {
+            do {
+                return try await catalog.newestGeneration()
+            } catch let error as CatalogError where error.object == catalog.layout.root {
+                throw CatalogError(error.code, object: url, error.message)
+            }
+        }
         guard let id = GenerationID(generation) else {
             throw ValidationError("'\(generation)' is not a generation's name; see 'generations'.")
         }
@@ -59,7 +97,7 @@ enum TXIDArgument {
         }
         var readings: [String] = []
         if let decimal = UInt64(text) { readings.append("\(TXID(decimal)) (read as decimal)") }
-        if let hex = UInt64(text, radix: 16) {
+        if let hex = UInt64(text, radix: 16), hex != UInt64(text) {
             readings.append("\(TXID(hex)) (read as hexadecimal)")
         }
         let hint = readings.isEmpty ? "" : "; did you mean \(readings.joined(separator: " or "))?"

@@ -1,12 +1,9 @@
 import ArgumentParser
 import BackupCatalog
-import Bytes
-import ObjectStorage
-import PageHashing
+import Configuration
 import Platform
 import Restore
 import SQLiteAccess
-import SegmentFormat
 
 /// `highwater verify`.
 struct VerifyCommand: AsyncParsableCommand {
@@ -46,6 +43,8 @@ struct VerifyCommand: AsyncParsableCommand {
 
     @OptionGroup var resources: ResourceOptions
 
+    @OptionGroup var integrity: IntegrityOptions
+
     static let levels = ["list", "checksum", "restore", "live"]
 
     func validate() throws {
@@ -64,10 +63,10 @@ struct VerifyCommand: AsyncParsableCommand {
     /// The part of the objects that is read, in thousandths.
     private func share() throws -> UInt64 {
         guard let subset else { return 1000 }
-        guard subset.hasSuffix("%"), let percent = Double(subset.dropLast()), percent > 0,
-            percent <= 100
-        else { throw ValidationError("The subset '\(subset)' is not a share, as in 5%.") }
-        return max(1, UInt64(percent * 10))
+        guard let share = Quantity.thousandths(subset) else {
+            throw ValidationError("The subset '\(subset)' is not a share, as in 5%.")
+        }
+        return share
     }
 
     func run() async throws {
@@ -78,35 +77,16 @@ struct VerifyCommand: AsyncParsableCommand {
 
     private func verify(on executor: ThreadExecutor) async throws {
         let catalog = try source.catalog()
-        let progress = RestoreProgress()
-        var report = VerifyReport(level: level)
-        let chosen = try await generations(catalog, &report)
-        let verifier = BackupVerifier(
-            catalog: catalog,
-            executor: executor,
-            parallelism: resources.parallelism,
-            memoryBytes: try resources.memoryBytes(),
-            progress: progress
-        )
+        let check = try check(of: catalog, on: executor)
+        let only = source.generation != nil ? try await source.chosen(in: catalog) : nil
         let shown = ProgressReport(
-            progress: progress,
+            progress: check.progress,
             style: source.json ? .none : ProgressReport.style(json: false)
         )
-        let (share, day) = (try share(), UInt64(Timestamp.now.milliseconds / 86_400_000))
-        let reads = level == "checksum" || level == "restore"
-        for generation in chosen {
-            let part = try await shown.run(on: executor) {
-                try await verifier.verify(generation, reads: reads) { key in
-                    // Another part each day, all of them in turn.
-                    let number = Checksum64.of(Array(key.path.utf8)) % 1000
-                    return (number + day * share) % 1000 < share
-                }
-            }
-            report.add(part)
-        }
-        if level == "restore" {
-            try await rehearse(catalog, on: executor, shown.progress, &report)
-        }
+        // What is compared with the running database needs no object to be read beforehand.
+        let depth = BackupCheck.Level(rawValue: level) ?? .list
+        let outcome = try await shown.run(on: executor) { try await check.run(depth, only: only) }
+        var report = VerifyReport(level: level, outcome)
         if level == "live", let database {
             let comparison = LiveComparison(
                 path: database,
@@ -120,65 +100,16 @@ struct VerifyCommand: AsyncParsableCommand {
         if !report.findings.isEmpty { throw ExitCode(7) }
     }
 
-    private func generations(
-        _ catalog: Catalog,
-        _ report: inout VerifyReport
-    ) async throws -> [Generation] {
-        if source.generation != nil { return [try await source.chosen(in: catalog)] }
-        let list = try await catalog.generations()
-        guard !list.generations.isEmpty || !list.damaged.isEmpty else {
-            throw CatalogError(
-                .nothingFound,
-                object: source.url,
-                "there is no backup here; check the URL"
-            )
+    private func check(of catalog: Catalog, on executor: ThreadExecutor) throws -> BackupCheck {
+        var check = BackupCheck(catalog: catalog, executor: executor)
+        check.parallelism = resources.parallelism
+        check.memoryBytes = try resources.memoryBytes()
+        check.subset = .init(thousandths: try share(), on: .now)
+        if let scratch { check.scratchFolder = scratch }
+        check.checkFile = try integrity.depth(otherwise: .full).map {
+            SQLiteCheck.closure($0, on: executor)
         }
-        for (id, error) in list.damaged {
-            report.findings.append(.init(.corrupt, id.text, "\(error)"))
-        }
-        return list.generations
+        check.warn = ResourceOptions.warn
+        return check
     }
-
-    /// Restores the newest state into a scratch file.
-    private func rehearse(
-        _ catalog: Catalog,
-        on executor: ThreadExecutor,
-        _ progress: RestoreProgress,
-        _ report: inout VerifyReport
-    ) async throws {
-        let folder = scratch ?? ScratchFolder.standard
-        var restorer = Restorer(
-            catalog: catalog,
-            output: "\(folder)/highwater-verify",
-            executor: executor
-        )
-        try resources.configure(&restorer, on: executor)
-        if resources.integrityCheck == "none" {
-            restorer.check = SQLiteCheck.closure(.full, on: executor)
-        }
-        do {
-            let found = try await PlannedTarget.find(
-                .latest,
-                of: source.chosen(in: catalog),
-                writer: nil,
-                in: catalog
-            )
-            let result = try await restorer.rehearse(found.plan) {
-                try await found.again(without: $0)
-            }
-            report.restored = .init(
-                txid: found.txid.description,
-                digest: result.digest.description,
-                pages: result.pageCount
-            )
-        } catch  where [6, 7, 8].contains(ErrorReport.exitCode(error) ?? 1) {
-            report.findings.append(.init(.wrong, "restore", "\(error)"))
-        }
-    }
-}
-
-/// Where scratch files go.
-enum ScratchFolder {
-    /// `$TMPDIR`, or `/tmp`.
-    static var standard: String { Environment.value("TMPDIR") ?? "/tmp" }
 }

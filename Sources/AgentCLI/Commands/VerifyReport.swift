@@ -1,16 +1,26 @@
 import Bytes
-import Glibc
 import Restore
 
 /// What `verify` says.
 struct VerifyReport {
     let level: String
-    var generations: [BackupVerifier.Report] = []
-    var findings: [BackupVerifier.Finding] = []
-    var restored: Restored?
+    let generations: [BackupVerifier.Report]
+    var findings: [BackupVerifier.Finding]
+    let restored: Restored?
     var live: Live?
 
-    init(level: String) { self.level = level }
+    init(level: String, _ outcome: BackupCheck.Outcome) {
+        self.level = level
+        generations = outcome.generations
+        findings = outcome.findings
+        restored = outcome.restored.map {
+            Restored(
+                txid: $0.txid.description,
+                digest: $0.digest.description,
+                pages: $0.pageCount
+            )
+        }
+    }
 
     /// The state that the level 'restore' rebuilt.
     struct Restored: Encodable {
@@ -47,11 +57,6 @@ struct VerifyReport {
         var findings: [Problem]
         var restored: Restored?
         var live: Live?
-    }
-
-    mutating func add(_ part: BackupVerifier.Report) {
-        generations.append(part)
-        findings += part.findings
     }
 
     func print(json: Bool) throws {
@@ -97,13 +102,7 @@ struct VerifyReport {
         for finding in findings {
             Swift.print("\(finding.kind.rawValue)  \(finding.object)  \(finding.message)")
         }
-        Swift.print(findings.isEmpty ? "ok" : "\(findings.count) findings: the backup is in doubt")
-    }
-}
-
-/// The process's environment.
-enum Environment {
-    static func value(_ name: String) -> String? {
-        getenv(name).map { String(cString: $0) }
+        let count = findings.count == 1 ? "1 finding" : "\(findings.count) findings"
+        Swift.print(findings.isEmpty ? "ok" : "\(count): the backup is in doubt")
     }
 }

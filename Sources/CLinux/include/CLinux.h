@@ -15,6 +15,27 @@ int hw_poll2(int first, int second, int64_t timeout_ns);
 /// prctl(PR_SET_TIMERSLACK): how late the calling thread's sleeps may end, in nanoseconds.
 int hw_timer_slack(unsigned long nanoseconds);
 
+/// A listening unix socket at `path` with these permission bits, and never with more. A socket that
+/// nobody listens at any more is replaced. -1 with errno; EADDRINUSE when somebody listens, EACCES
+/// when that cannot be found out.
+int hw_listen_unix(const char *path, unsigned int mode);
+
+/// A listening TCP socket; `host` empty means all addresses. -1 with errno.
+int hw_listen_tcp(const char *host, const char *port);
+
+/// accept4(2) with SOCK_CLOEXEC; reads and writes of the result end after `timeout_ms`.
+int hw_accept(int fd, int timeout_ms);
+
+/// Connects to a unix socket; reads and writes end after `timeout_ms`. -1 with errno.
+int hw_connect_unix(const char *path, int timeout_ms);
+
+/// Sends one datagram to a unix socket; a leading '@' means the abstract name space.
+int hw_send_datagram(const char *path, const void *bytes, size_t length);
+
+/// waitid(2), any child that has ended, which stays waitable: its process id, 0 for none, -1 with
+/// errno.
+pid_t hw_peek_ended_child(void);
+
 /// open(2) with O_CLOEXEC.
 int hw_open(const char *path, int flags, unsigned mode);
 
@@ -24,15 +45,26 @@ int hw_fallocate(int fd, int64_t offset, int64_t length);
 /// renameat2(2) with RENAME_NOREPLACE.
 int hw_rename_exclusive(const char *from, const char *to);
 
-/// Installs a handler for a signal that writes the signal's number as one byte to `fd`. The
-/// second signal of any kind ends the process at once with `exit_code`.
-int hw_signal_install(int signal_number, int fd, int exit_code);
+/// Installs a handler for a signal that writes the signal's number as one byte to `fd`, plus 128
+/// when the terminal sent it. The second signal that `ends` ends the process at once with the exit
+/// code that was set.
+int hw_signal_install(int signal_number, int fd, int ends);
+
+/// The exit code of a second signal; below 0, as in the beginning, it is a signal like the first.
+void hw_signal_exit_code(int exit_code);
+
+/// signal(2) with SIG_IGN.
+void hw_signal_ignore(int signal_number);
 
 /// Free bytes for unprivileged users and total bytes of the file system at `path`.
 int hw_free_space(const char *path, uint64_t *free_bytes, uint64_t *total_bytes);
 
 /// flock(2), exclusive and without waiting.
 int hw_flock_exclusive(int fd);
+
+/// statx(2): when the file at `path` was made, in nanoseconds since the epoch; 0 where the file
+/// system does not know it, or -1 with errno.
+int64_t hw_birth_time(const char *path);
 
 /// statfs(2): the file system's magic number as 32 bits, or -1 with errno.
 int64_t hw_file_system_type(const char *path);
@@ -50,6 +82,9 @@ void *hw_map_shared(int fd, int64_t length);
 /// One load or store of a word that another process uses too.
 uint32_t hw_load_word(const void *address);
 void hw_store_word(void *address, uint32_t value);
+
+/// setrlimit(RLIMIT_NOFILE): raises the soft limit to the hard one, which it returns.
+uint64_t hw_raise_descriptor_limit(void);
 
 /// getrlimit(RLIMIT_NOFILE): the soft limit.
 uint64_t hw_descriptor_limit(void);
