@@ -396,15 +396,16 @@ def _bounded(bed, autocheckpoint, limit):
 @scenario
 def wal_is_bounded(bed):
     """The writer never checkpoints: the agent makes room."""
-    # More than a GiB without resets; alone on two cores a debug build needs 46 MiB.
-    _bounded(bed, autocheckpoint=0, limit=64)
+    # Without the agent's resets more than a GiB. A debug build alone on two cores was seen to need
+    # 46 MiB; the limit leaves room for a slow disk, benchmarks say what a release build needs.
+    _bounded(bed, autocheckpoint=0, limit=128)
 
 
 @scenario
 def wal_is_bounded_beside_checkpoints(bed):
     """The writer has SQLite's default: as soon as the WAL has grown, each of its commits begins a
     checkpoint, which is in the way of the agent's own."""
-    _bounded(bed, autocheckpoint=1000, limit=64)
+    _bounded(bed, autocheckpoint=1000, limit=128)
 
 
 @scenario
