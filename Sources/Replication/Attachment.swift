@@ -46,8 +46,8 @@ struct FirstPin {
             return nil
         }
         let pageCount = UInt32(clamping: try index.fileSize() / Int64(pageSize.bytes))
-        let hashes = try PageHashList(pageCount: pageCount, pageSize: pageSize) { page, buffer in
-            try index.readPage(page, size: pageSize, into: buffer)
+        let hashes = try PageHashList(pageCount: pageCount, pageSize: pageSize) { first, buffer in
+            try index.readPages(from: first, size: pageSize, into: buffer)
         }
         guard let after = index.header(), after.salts == before.salts, isFileUntouched(after)
         else { return nil }

@@ -1,5 +1,4 @@
 import Bytes
-import PageHashing
 import SQLiteAccess
 import WALFormat
 
@@ -55,42 +54,34 @@ struct PinnedState {
 
     /// The hashes of all pages and the state's digest, from reading every page.
     func hashes(wal: WALFile) throws -> PageHashList {
-        try PageHashList(pageCount: pageCount, pageSize: pageSize) { page, buffer in
-            try read(page, wal: wal, into: buffer)
+        try PageHashList(pageCount: pageCount, pageSize: pageSize) { first, buffer in
+            try index.readPages(from: first, size: pageSize, into: buffer)
+            try takeFrames(from: first, wal: wal, into: buffer)
         }
     }
-}
 
-/// The hashes of all pages of a state.
-struct PageHashList {
-    /// The low 64 bits of the hash of page n at place n − 1; of the lock page zero.
-    private(set) var low: [UInt64] = []
-    /// The state's digest.
-    private(set) var digest = DatabaseDigest.zero
-
-    /// Hashes `pageCount` pages, each as `read` says.
-    init(
-        pageCount: UInt32,
-        pageSize: PageSize,
-        _ read: (PageNumber, UnsafeMutableRawBufferPointer) throws -> Void
+    /// Puts the pages that frames up to ours have in the place of what the file has of them. No
+    /// checkpoint copies later frames into the file while the pin is held.
+    private func takeFrames(
+        from first: PageNumber,
+        wal: WALFile,
+        into buffer: UnsafeMutableRawBufferPointer
     ) throws {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: pageSize.bytes,
-            alignment: 16
-        )
-        defer { buffer.deallocate() }
-        low.reserveCapacity(Int(pageCount))
-        guard pageCount > 0 else { return }
-        for number in 1...pageCount {
-            let page = PageNumber(number)
-            guard page != pageSize.lockPage else {
-                low.append(0)
-                continue
+        guard frame > 0, index.header()?.salts == salts else { return }
+        for place in 0..<(buffer.count / pageSize.bytes) {
+            let page = PageNumber(first.rawValue + UInt32(place))
+            guard let newest = index.newestFrame(of: page, atOrBelow: frame) else { continue }
+            let start = place * pageSize.bytes
+            try wal.readPage(
+                of: newest,
+                into: UnsafeMutableRawBufferPointer(
+                    rebasing: buffer[start..<(start + pageSize.bytes)]
+                )
+            )
+            // A WAL that was reset shows that the pin rests on lock 0: the file is the state then.
+            guard index.header()?.salts == salts else {
+                return try index.readPages(from: first, size: pageSize, into: buffer)
             }
-            try read(page, buffer)
-            let hash = PageHasher.hash(UnsafeRawBufferPointer(buffer), number: page)
-            low.append(hash.low)
-            digest = digest &+ hash
         }
     }
 }

@@ -82,6 +82,17 @@ package struct WALIndex {
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(SQLiteError) {
         precondition(buffer.count == size.bytes, "a page has the page size")
+        try readPages(from: page, size: size, into: buffer)
+    }
+
+    /// Reads as many pages of the database file as fit into the buffer, from one on; beyond the
+    /// file's end there are zeros. The C function is `xRead`.
+    package func readPages(
+        from page: PageNumber,
+        size: PageSize,
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws(SQLiteError) {
+        precondition(buffer.count % size.bytes == 0, "pages have the page size")
         let code = hw_file_read(
             file,
             buffer.baseAddress,
