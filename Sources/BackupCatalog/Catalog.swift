@@ -1,6 +1,6 @@
 package import Bytes
 package import ObjectStorage
-import SegmentFormat
+package import SegmentFormat
 
 /// What a store holds: generations, their segments, and what can be restored from them.
 ///
@@ -87,7 +87,7 @@ package struct Catalog: Sendable {
             }
             let segment = StoredSegment(
                 name: name,
-                key: object.key,
+                folder: folder,
                 size: object.size,
                 modified: object.modified
             )
@@ -105,6 +105,11 @@ package struct Catalog: Sendable {
             ($0.name.maxTXID, $0.name.minTXID) < ($1.name.maxTXID, $1.name.minTXID)
         }
         return list
+    }
+
+    /// A segment that was just stored in a generation.
+    package func segment(_ name: SegmentName, of id: GenerationID, size: UInt64) -> StoredSegment {
+        StoredSegment(name: name, folder: layout.folder(of: id), size: size)
     }
 
     /// What can be restored from a generation.

@@ -4,23 +4,34 @@ import SegmentFormat
 /// A piece of the log as the chain sees it: a log segment, a pack, or, where a pack is not the
 /// only one that tells of its commits, one member of it.
 struct ChainNode: Sendable {
+    /// Few nodes are members, and a node is kept small.
+    private final class Member: Sendable {
+        let member: PackMember
+        let name: SegmentName
+
+        init(_ member: PackMember) {
+            self.member = member
+            name = member.name
+        }
+    }
+
     /// The object.
     let segment: StoredSegment
+    private let part: Member?
+
     /// The member of the pack, when the node is one.
-    let member: PackMember?
+    var member: PackMember? { part?.member }
     /// What its key says; of a member, what its key was.
-    let name: SegmentName
+    var name: SegmentName { part?.name ?? segment.name }
 
     init(_ segment: StoredSegment) {
         self.segment = segment
-        member = nil
-        name = segment.name
+        part = nil
     }
 
     init(_ segment: StoredSegment, member: PackMember) {
         self.segment = segment
-        self.member = member
-        name = member.name
+        part = Member(member)
     }
 }
 

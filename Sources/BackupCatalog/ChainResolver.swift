@@ -13,7 +13,8 @@ import SegmentFormat
 struct ChainResolver {
     private var graph: SegmentGraph
     private var timeline: Timeline
-    private var used: Set<Int> = []
+    /// By node, whether it was told what it is.
+    private var used: [Bool]
 
     init(
         generation: Generation,
@@ -22,6 +23,7 @@ struct ChainResolver {
         preferring writer: WriterTag?
     ) async throws {
         graph = try await SegmentGraph(list.logs, store: store, preferring: writer)
+        used = Array(repeating: false, count: graph.nodes.count)
         timeline = Timeline(generation: generation, list: list)
     }
 
@@ -55,7 +57,7 @@ struct ChainResolver {
     /// What no run uses: commits that are there twice, and commits that no base reaches.
     private mutating func sortOutRest() {
         var orphans: [StoredSegment] = []
-        for index in graph.nodes.indices where !used.contains(index) {
+        for index in graph.nodes.indices where !used[index] {
             let name = graph.nodes[index].name
             let isCovered = timeline.runs.contains {
                 $0.contains(name.minTXID) && $0.contains(name.maxTXID)
@@ -66,6 +68,7 @@ struct ChainResolver {
                 orphans.append(graph.nodes[index].segment)
             }
         }
+        guard !orphans.isEmpty || !timeline.leftovers.isEmpty else { return }
         // A pack of which one member is used is not a leftover, whatever its other members are.
         var seen = Set(timeline.runs.flatMap { $0.slices.map(\.segment) })
         timeline.orphans = orphans.filter { seen.insert($0).inserted }
@@ -105,7 +108,7 @@ struct ChainResolver {
         let after = anchor.next
         let starts = graph.nodes.indices.filter { index in
             let name = graph.nodes[index].name
-            return name.minTXID <= after && after <= name.maxTXID && !used.contains(index)
+            return name.minTXID <= after && after <= name.maxTXID && !used[index]
         }
         try await addRun(starts: starts, anchor: anchor, run: run)
     }
@@ -116,7 +119,7 @@ struct ChainResolver {
             let way = graph.way(from: best)
             // Snapshots taken in slices need the log up to the state that they serve.
             guard graph.lastTXID(from: best) >= run.first else { return }
-            used.formUnion(way)
+            for index in way { used[index] = true }
             run.slices = slices(of: way)
             try await sortOut(starts.filter { $0 != best }, after: anchor, from: best, way)
             for index in way {
@@ -159,7 +162,7 @@ struct ChainResolver {
             for end in ends where !isFork {
                 isFork = try await differs(end, isAlone: tree.count == 1, from: way)
             }
-            used.formUnion(tree)
+            for index in tree { used[index] = true }
             timeline.leftovers += tree.map { graph.nodes[$0].segment }
             if isFork, !graph.isChosen(origin) {
                 let tips = [way.last ?? origin, graph.end[other]].map { graph.nodes[$0] }

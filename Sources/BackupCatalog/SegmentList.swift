@@ -28,24 +28,38 @@ package struct GenerationList: Sendable {
 package struct StoredSegment: Hashable, Sendable {
     /// What its key says.
     package let name: SegmentName
-    /// Its key.
-    package let key: ObjectKey
+    /// What its key begins with: one text for all segments of a listing, of which there may be
+    /// millions.
+    private let folder: String
     /// Its length in bytes.
     package let size: UInt64
     /// When it was stored, by the store's clock, if the store says so.
     package let modified: Timestamp?
 
-    /// A segment.
+    /// A segment in its generation's folder.
     package init(
         name: SegmentName,
-        key: ObjectKey,
+        folder: String,
         size: UInt64,
         modified: Timestamp? = nil
     ) {
         self.name = name
-        self.key = key
+        self.folder = folder
         self.size = size
         self.modified = modified
+    }
+
+    /// Its key, put together anew each time.
+    package var key: ObjectKey {
+        guard let key = ObjectKey(folder + name.path) else {
+            preconditionFailure("a segment's folder and name make a key")
+        }
+        return key
+    }
+
+    /// The same object, of another length.
+    package func with(size: UInt64) -> StoredSegment {
+        StoredSegment(name: name, folder: folder, size: size, modified: modified)
     }
 }
 
@@ -66,7 +80,9 @@ package struct SegmentList: Sendable {
     package var byteCount: UInt64 { all.reduce(0) { $0 &+ $1.size } }
 
     /// Every segment: the log, levels, snapshots.
-    package var all: [StoredSegment] { logs + levels + snapshots }
+    package var all: FlattenSequence<[[StoredSegment]]> {
+        [logs, levels, snapshots].joined()
+    }
 
     /// Whether there is no segment.
     package var isEmpty: Bool { logs.isEmpty && snapshots.isEmpty && levels.isEmpty }

@@ -183,6 +183,12 @@ void hw_keep_freed_memory(int mapped, int kept) {
     mallopt(M_TRIM_THRESHOLD, kept);
 }
 
+void hw_give_back_freed_memory(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 static int unix_address(const char *path, struct sockaddr_un *address, socklen_t *length) {
     size_t count = strlen(path);
     if (count >= sizeof address->sun_path) {

@@ -36,7 +36,7 @@ package struct LevelBuilder: Sendable {
         guard let finished = await producer.finished else {
             throw MaintenanceError(.notConfirmed, object: key.path, "the store took only a part")
         }
-        return StoredSegment(name: name, key: key, size: finished.byteCount)
+        return catalog.segment(name, of: generation.id, size: finished.byteCount)
     }
 
     /// The level as an object's name and content, for a queue that sends it when it is its turn.

@@ -119,9 +119,14 @@ package struct Maintainer: Sendable {
     /// Merges what is due in every generation of which anything is needed.
     @discardableResult
     package func packAll() async throws -> [StoredSegment] {
-        let lineage = try await catalog.lineage()
+        try await packAll(try await catalog.lineage())
+    }
+
+    /// Merges what is due by a listing.
+    @discardableResult
+    package func packAll(_ lineage: LineageGraph) async throws -> [StoredSegment] {
         let now = try StoreTime.now(of: catalog.store, listing: lineage, local: clock())
-        let needs = RetentionPlan(lineage, layout: catalog.layout, rules: rules, now: now).needs
+        let needs = RetentionNeeds(lineage, rules: rules, now: now).needs
         var packs: [StoredSegment] = []
         for id in lineage.ids where needs[id] != nil {
             guard let timeline = lineage[id] else { continue }
@@ -138,7 +143,7 @@ package struct Maintainer: Sendable {
     package func levelAll(_ policy: LevelPolicy = LevelPolicy()) async throws -> [StoredSegment] {
         let lineage = try await catalog.lineage()
         let now = try StoreTime.now(of: catalog.store, listing: lineage, local: clock())
-        let needs = RetentionPlan(lineage, layout: catalog.layout, rules: rules, now: now).needs
+        let needs = RetentionNeeds(lineage, rules: rules, now: now).needs
         var levels: [StoredSegment] = []
         for id in lineage.ids where needs[id] != nil {
             guard var timeline = lineage[id] else { continue }

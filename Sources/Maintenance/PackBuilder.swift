@@ -43,7 +43,11 @@ package struct PackBuilder: Sendable {
             // Else somebody was faster, or our own answer was lost: the name tells its content.
             guard error.code == .preconditionFailed else { throw error }
         }
-        let stored = StoredSegment(name: finished.name, key: key, size: UInt64(bytes.count))
+        let stored = catalog.segment(
+            finished.name,
+            of: generation.id,
+            size: UInt64(bytes.count)
+        )
         try await ObjectCheck(store: catalog.store).confirm(stored, finished)
         return stored
     }
@@ -84,10 +88,7 @@ struct ObjectCheck: Sendable {
     func confirm(_ segment: StoredSegment, _ finished: FinishedSegment) async throws {
         let info = try await store.head(segment.key)
         guard let info else { throw failed(segment, "the store does not have it") }
-        let fetcher = SegmentFetcher(
-            StoredSegment(name: segment.name, key: segment.key, size: info.size),
-            from: store
-        )
+        let fetcher = SegmentFetcher(segment.with(size: info.size), from: store)
         let layout = try await fetcher.layout()
         var stream = ChecksumStream()
         let covered = info.size - 32

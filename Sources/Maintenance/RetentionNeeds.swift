@@ -6,20 +6,24 @@ import SegmentFormat
 /// those that generations which need them go on from.
 struct RetentionNeeds {
     private let lineage: LineageGraph
-    private let cutoff: Timestamp
-    private let settled: Timestamp
+    /// States that were replaced before are not needed.
+    let cutoff: Timestamp
+    /// Restores that began before have ended.
+    let settled: Timestamp
     private let now: Timestamp
     /// By generation, the TXIDs whose states are needed.
     private(set) var needs: [GenerationID: [ClosedRange<TXID>]] = [:]
     /// When a generation was over: another one had taken its place.
     private var ends: [GenerationID: Timestamp] = [:]
 
-    /// The needs at `now`, when states that were replaced before `cutoff` are not needed, and
-    /// restores that began before `settled` have ended.
-    init(_ lineage: LineageGraph, cutoff: Timestamp, settled: Timestamp, now: Timestamp) {
+    /// The needs by `rules`, when the store's clock says `now`.
+    init(_ lineage: LineageGraph, rules: RetentionRules, now: Timestamp) {
         self.lineage = lineage
-        self.cutoff = cutoff
-        self.settled = settled
+        func time(before age: Int64) -> Timestamp {
+            Timestamp(milliseconds: max(0, now.milliseconds - age))
+        }
+        cutoff = time(before: rules.window + rules.grace)
+        settled = time(before: rules.grace)
         self.now = now
         findEnds()
         for id in lineage.ids { addWindow(of: id) }

@@ -19,7 +19,6 @@ package struct RetentionPlan: Sendable {
     /// The states that stay restorable, by generation.
     package let needs: [GenerationID: [ClosedRange<TXID>]]
 
-    private let lineage: LineageGraph
     private let rules: RetentionRules
     private let now: Timestamp
     private let layout: CatalogLayout
@@ -28,7 +27,7 @@ package struct RetentionPlan: Sendable {
     private let settled: Timestamp
 
     /// Whether the store holds no backup at all: the URL may be wrong.
-    package var foundNothing: Bool { lineage.ids.isEmpty && lineage.damaged.isEmpty }
+    package let foundNothing: Bool
 
     /// Every object to delete.
     package var deletions: [Deletion] { batches.flatMap { $0 } }
@@ -43,32 +42,31 @@ package struct RetentionPlan: Sendable {
         now: Timestamp,
         closed: Set<GenerationID> = []
     ) {
-        self.lineage = lineage
+        foundNothing = lineage.ids.isEmpty && lineage.damaged.isEmpty
         self.layout = layout
         self.rules = rules
         self.now = now
         self.closed = closed
-        let age = rules.window + rules.grace
-        let cutoff = Timestamp(milliseconds: max(0, now.milliseconds - age))
-        settled = Timestamp(milliseconds: max(0, now.milliseconds - rules.grace))
-        let needed = RetentionNeeds(lineage, cutoff: cutoff, settled: settled, now: now)
+        let needed = RetentionNeeds(lineage, rules: rules, now: now)
+        settled = needed.settled
         needs = needed.needs
-        noteOddities()
+        mayExpire = lineage.damaged.isEmpty && !needs.isEmpty
+        noteOddities(of: lineage)
         // Children first, so that none is left behind without its parent.
         for id in lineage.ids.reversed() {
             guard let timeline = lineage[id], !isFrozen(timeline) else { continue }
-            if needs[id] == nil, needed.isOver(id), isOld(timeline, cutoff), mayExpire {
+            if needs[id] == nil, needed.isOver(id), isOld(timeline, needed.cutoff), mayExpire {
                 expire(timeline)
             } else {
-                deleteUnneeded(of: timeline, cutoff: cutoff)
+                deleteUnneeded(of: timeline, cutoff: needed.cutoff)
             }
         }
     }
 
     /// Whether bases, and what builds on them, may be deleted at all.
-    private var mayExpire: Bool { lineage.damaged.isEmpty && !needs.isEmpty }
+    private let mayExpire: Bool
 
-    private mutating func noteOddities() {
+    private mutating func noteOddities(of lineage: LineageGraph) {
         for (id, error) in lineage.damaged {
             notes.append(
                 RetentionNote(
@@ -226,8 +224,9 @@ package struct RetentionPlan: Sendable {
             segment.name.kind == .snapshot || starts.contains(segment)
         }
         let sorted = segments.sorted { a, b in
-            (b.segment.name.maxTXID, b.segment.key.path)
-                < (a.segment.name.maxTXID, a.segment.key.path)
+            let (left, right) = (a.segment.name, b.segment.name)
+            return left.maxTXID == right.maxTXID
+                ? right.path < left.path : right.maxTXID < left.maxTXID
         }
         let first = sorted.filter { isStart($0.segment) }
         let rest = sorted.filter { !isStart($0.segment) }

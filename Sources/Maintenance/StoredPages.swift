@@ -219,6 +219,10 @@ package struct StoredLevelBuilder: Sendable {
             preconditionFailure("a level has a segment's name")
         }
         try await catalog.store.put(object.key, bytes: bytes)
-        return StoredSegment(name: name, key: object.key, size: UInt64(bytes.count))
+        return catalog.segment(
+            name,
+            of: timeline.generation.id,
+            size: UInt64(bytes.count)
+        )
     }
 }

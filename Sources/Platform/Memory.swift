@@ -9,6 +9,10 @@ package enum Memory {
     /// them anew each time cost a sixth of a restore. The C function is `mallopt`.
     package static func keepFreed() { hw_keep_freed_memory(32 << 20, 64 << 20) }
 
+    /// Gives what is free in the process's heaps back to the kernel. The C function is
+    /// `malloc_trim`.
+    package static func giveBackFreed() { hw_give_back_freed_memory() }
+
     /// Bytes of memory that this process may have: the machine's, or its container's limit where
     /// that is less (cgroups(7), `memory.max`, version 1 `memory.limit_in_bytes`).
     package static var limit: UInt64 {

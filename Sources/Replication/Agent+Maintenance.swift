@@ -32,6 +32,8 @@ struct MaintenanceRounds {
     let lanes: UploadLanes
     /// Lets few databases of one place list and plan at a time: each holds what it found in memory.
     let gate: TaskGate
+    /// Gets to know when a round is over, which needed memory.
+    var freed: FreedMemory?
     let log: ReplicationLog
 
     /// Rounds until a stop is requested. What fails is logged, and tried again with the next round.
@@ -45,7 +47,10 @@ struct MaintenanceRounds {
             pause = settings.interval
             let durable = lanes.log.durable
             guard durable != seen, await gate.acquire(until: stop) else { continue }
-            defer { gate.release() }
+            defer {
+                gate.release()
+                freed?.giveBackSoon()
+            }
             do {
                 guard let generation = ownership.generation, try await ownership.mayUpload() else {
                     continue
@@ -72,13 +77,9 @@ struct MaintenanceRounds {
             host: HostName.current,
             clock: { .now }
         )
-        let plan = try await maintainer.plan()
-        for note in plan.notes {
-            log(.warning, "retention", [("object", note.object), ("note", note.message)])
-        }
-        try await maintainer.carryOut(plan)
-        let packs = try await maintainer.packAll()
+        let deleted = try await retain(maintainer)
         let lineage = try await catalog.lineage()
+        let packs = try await maintainer.packAll(lineage)
         let reason = settings.snapshots.reason(
             SnapshotPolicy.Situation(lineage, of: generation),
             now: .now,
@@ -90,8 +91,17 @@ struct MaintenanceRounds {
             "maintenance of the backup done",
             [
                 ("database", databasePath), ("packs", "\(packs.count)"),
-                ("deleted", "\(plan.batches.reduce(0) { $0 + $1.count })"),
+                ("deleted", "\(deleted)"),
             ]
         )
+    }
+    /// Deletes what the rules do not keep. Returns how many objects that were.
+    private func retain(_ maintainer: Maintainer) async throws -> Int {
+        let plan = try await maintainer.plan()
+        for note in plan.notes {
+            log(.warning, "retention", [("object", note.object), ("note", note.message)])
+        }
+        try await maintainer.carryOut(plan)
+        return plan.batches.reduce(0) { $0 + $1.count }
     }
 }

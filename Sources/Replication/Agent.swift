@@ -137,7 +137,10 @@ package struct Agent: Sendable {
         let restored = try await restoredState(for: begin)
         let index = restored == nil ? try await pageHashes(for: begin, searching: wanted) : nil
         let ownership = try await own(begin, index: index, restored: restored)
-        try await follow(begin, ownership: ownership) { start.giveBack() }
+        try await follow(begin, ownership: ownership) {
+            start.giveBack()
+            host.freed.giveBackSoon()
+        }
     }
 
     /// Follows the database, sends what it commits, and maintains the backup, until the follower
@@ -157,6 +160,7 @@ package struct Agent: Sendable {
             ownership: ownership,
             lanes: lanes,
             gate: destination.maintenance,
+            freed: host.freed,
             log: log
         )
         // Maintenance ends with the follower, not before: the last commits may wait for the store.

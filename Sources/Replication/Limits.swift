@@ -14,6 +14,8 @@ package enum Limits {
     package static let attachPauseMin: Int64 = 200_000_000
     /// The same, at most.
     package static let attachPauseMax: Int64 = 10_000_000_000
+    /// From work that needed memory to giving it back, in nanoseconds.
+    package static let freedMemoryPause: Int64 = 2_000_000_000
     /// How often a generation is claimed when others claim it, too.
     package static let claimAttempts = 8
     /// Between two looks for newer claims while something is uploaded, in nanoseconds.

@@ -15,6 +15,8 @@ package struct ReplicationHost: Sendable {
     package let writer: WriterTag
     /// The program's version, for generation.json.
     package let version: String
+    /// What starts and maintenance needed for a moment.
+    let freed: FreedMemory
 
     /// Starts the threads; one host per process.
     package init(
@@ -26,6 +28,7 @@ package struct ReplicationHost: Sendable {
         self.version = version
         memory = MemoryBudget(limit: memoryLimit)
         self.executor = executor
+        freed = FreedMemory()
         loop = try FollowerLoop(threads: loopThreads)
         writer = WriterTag(Chance.bits())
     }

@@ -50,7 +50,7 @@ package struct RestorePlanner: Sendable {
         }
         for member in lineage.members {
             for run in member.timeline.runs {
-                for slice in run.slices where excluded.contains(slice.segment.key) {
+                for slice in run.slices where isExcluded(slice.segment) {
                     candidates.insert(slice.txids.lowerBound.previous)
                 }
                 for snapshot in run.snapshots { candidates.insert(snapshot.name.maxTXID) }
@@ -113,9 +113,9 @@ package struct RestorePlanner: Sendable {
         }
         let id = timeline.generation.id
         var usable = run
-        usable.snapshots.removeAll { excluded.contains($0.key) }
-        usable.levels.removeAll { excluded.contains($0.key) }
-        usable.slices.removeAll { excluded.contains($0.segment.key) }
+        usable.snapshots.removeAll { isExcluded($0) }
+        usable.levels.removeAll { isExcluded($0) }
+        usable.slices.removeAll { isExcluded($0.segment) }
         usable.beginsWithParent = false
         // A base of its own needs no parent, which may have expired.
         if let path = usable.path(to: txid), let snapshot = path.snapshot {
@@ -164,13 +164,17 @@ package struct RestorePlanner: Sendable {
         }
     }
 
+    private func isExcluded(_ segment: StoredSegment) -> Bool {
+        !excluded.isEmpty && excluded.contains(segment.key)
+    }
+
     /// An excluded object that stands in the way.
     private func obstacle(in run: Run, to txid: TXID) -> StoredSegment? {
         let log = run.slices.last {
-            excluded.contains($0.segment.key) && $0.txids.lowerBound <= txid
+            isExcluded($0.segment) && $0.txids.lowerBound <= txid
         }
         return log?.segment
-            ?? run.snapshots.last { excluded.contains($0.key) && $0.name.maxTXID <= txid }
+            ?? run.snapshots.last { isExcluded($0) && $0.name.maxTXID <= txid }
     }
 
     /// The log of a run from the state at `from` to `through`, cut by commit; nil where a piece of
@@ -185,7 +189,7 @@ package struct RestorePlanner: Sendable {
         var next = from.next
         for slice in run.slices
         where slice.txids.upperBound > from && slice.txids.lowerBound <= through {
-            guard !excluded.contains(slice.segment.key), slice.txids.lowerBound <= next else {
+            guard !isExcluded(slice.segment), slice.txids.lowerBound <= next else {
                 return nil
             }
             let last = min(slice.txids.upperBound, through)

@@ -97,6 +97,8 @@ final class History: AgentObserver {
         }
         world.executor.drain()
         if world.violations.isEmpty { judge(final: true) }
+        // A task that waits for what never comes any more may hold this history for ever.
+        folder.remove()
         return world.violations
     }
 

@@ -15,7 +15,10 @@ package final class TemporaryFolder: Sendable {
         path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }
 
-    deinit { Self.removeTree(path) }
+    deinit { remove() }
+
+    /// Removes the folder with everything in it, for those whose last holder may outlive the test.
+    package func remove() { Self.removeTree(path) }
 
     /// The path of a name in the folder.
     package func file(_ name: String) -> String { path + "/" + name }

@@ -98,4 +98,7 @@ int64_t hw_copy_range(int from, int to, int64_t offset, int64_t length);
 /// mallopt(3): blocks up to `mapped` bytes come from the heap, which keeps `kept` free bytes.
 void hw_keep_freed_memory(int mapped, int kept);
 
+/// malloc_trim(3): free pages of all heaps go back to the kernel.
+void hw_give_back_freed_memory(void);
+
 #endif
