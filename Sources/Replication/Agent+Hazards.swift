@@ -7,19 +7,19 @@ extension Agent {
     /// it goes on whatever it finds, without checkpoints after something fatal.
     func guardStart(_ path: String, isFirst: Bool) async throws -> HazardWatch {
         let (alarm, log, stop) = (alarm, log, stop)
-        var options = hazards
+        var options = settings.hazards
         options.isStartAllowed = options.isStartAllowed || !isFirst
         let chosen = options
         return try await host.executor.run {
-            let watch = try HazardWatch(
+            let start = try StartGuard(
                 database: path,
                 localFolder: LocalState(databasePath: path).folder,
                 options: chosen,
                 alarm: alarm,
                 report: { Self.report($0, database: path, log: log) }
             )
-            try watch.checkStart { stop.isRequested }
-            return watch
+            try start.check { stop.isRequested }
+            return start.watch
         }
     }
 

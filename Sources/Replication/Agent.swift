@@ -8,46 +8,24 @@ import SQLiteAccess
 import SegmentFormat
 
 /// Replicates one database to one store until it is told to stop.
-package struct Agent: Sendable {
-    /// The database's path as the user named it.
-    package var databasePath: String
-    /// Where the backup goes.
-    package var destination: Destination
-    /// The least time between two uploads, in nanoseconds.
-    package var syncInterval: Int64 = Nanoseconds.second
-    /// Ends the agent.
-    package var stop: StopRequest
-    /// Where log lines go.
-    package var log: ReplicationLog
-    /// Between two looks for newer claims on the generation, in nanoseconds.
-    package var claimLookInterval = Limits.claimLookInterval
-    /// What is done for the store beside sending commits.
-    package var maintenance = MaintenanceSettings()
-    /// What all databases of the process share.
-    package var host: ReplicationHost
-    /// What may be set about the guards against unsafe set-ups.
-    package var hazards = HazardOptions()
-    /// What happens when the store takes nothing for very long.
-    package var outage = OutagePolicy()
-    /// What is known of it, for reports.
-    package var meter = AgentMeter()
+///
+/// A class, and small, since each of its suspended tasks keeps what it uses.
+package final class Agent: Sendable {
+    /// What it was told.
+    package let settings: AgentSettings
     /// The hazards found so far.
     package let alarm = HazardAlarm()
 
-    /// An agent with the default cadence.
-    package init(
-        databasePath: String,
-        destination: Destination,
-        stop: StopRequest,
-        host: ReplicationHost,
-        log: @escaping ReplicationLog
-    ) {
-        self.databasePath = databasePath
-        self.destination = destination
-        self.stop = stop
-        self.host = host
-        self.log = log
-    }
+    /// An agent that does nothing yet.
+    package init(_ settings: AgentSettings) { self.settings = settings }
+
+    /// The database's path as the user named it.
+    package var databasePath: String { settings.databasePath }
+    var destination: Destination { settings.destination }
+    var host: ReplicationHost { settings.host }
+    var stop: StopRequest { settings.stop }
+    var log: ReplicationLog { settings.log }
+    var meter: AgentMeter { settings.meter }
 
     /// What goes wrong while a database is followed and may pass: attaching anew is tried for as
     /// long as it takes. The store and the WAL have all that is needed to go on.
@@ -117,12 +95,13 @@ package struct Agent: Sendable {
             writer: host.writer,
             version: host.version,
             local: LocalState(databasePath: path, place: destination.name),
-            syncInterval: syncInterval,
+            syncInterval: settings.syncInterval,
             alarm: alarm,
             mayContinue: mayContinue,
             log: log
         )
-        begin.outage = outage
+        begin.outage = settings.outage
+        let maintenance = settings.maintenance
         let hasLevels = maintenance.isEnabled && !maintenance.levels.periods.isEmpty
         begin.levels = hasLevels ? maintenance.levels : nil
         let owner = try await host.executor.run { try begin.open() }
@@ -137,9 +116,9 @@ package struct Agent: Sendable {
         let restored = try await restoredState(for: begin)
         let index = restored == nil ? try await pageHashes(for: begin, searching: wanted) : nil
         let ownership = try await own(begin, index: index, restored: restored)
-        try await follow(begin, ownership: ownership) {
+        try await follow(begin, ownership: ownership) { [freed = host.freed] in
             start.giveBack()
-            host.freed.giveBackSoon()
+            freed.giveBackSoon()
         }
     }
 
@@ -150,10 +129,11 @@ package struct Agent: Sendable {
         ownership: Ownership,
         whenSettled: @Sendable @escaping () -> Void
     ) async throws {
+        let (host, stop, meter) = (host, stop, meter)
         let signal = host.loop.newSignal()
         let lanes = UploadLanes(signal: signal, memory: host.memory)
         let rounds = MaintenanceRounds(
-            settings: maintenance,
+            settings: settings.maintenance,
             databasePath: databasePath,
             store: destination.store,
             writer: host.writer,
@@ -210,7 +190,7 @@ package struct Agent: Sendable {
         index: PageHashIndex?,
         restored: PageHashIndex.Match?
     ) async throws -> Ownership {
-        let ownership = Ownership(store: destination.store, interval: claimLookInterval)
+        let ownership = Ownership(store: destination.store, interval: settings.claimLookInterval)
         let goesOn = try await host.executor.run {
             try begin.decide(index: index, restored: restored)
         }

@@ -188,7 +188,7 @@ final class Member: Sendable {
     }
 
     private func agent(_ host: FleetHost, _ destination: Destination) -> Agent {
-        var agent = Agent(
+        var settings = AgentSettings(
             databasePath: assignment.database,
             destination: destination,
             stop: stop,
@@ -196,18 +196,19 @@ final class Member: Sendable {
             log: log(host)
         )
         let keeping = assignment.keeping
-        agent.meter = meter
+        settings.meter = meter
+        settings.syncInterval = assignment.syncInterval
+        settings.hazards.isStartAllowed = assignment.allowsHazard
+        settings.hazards.writesHeartbeat = assignment.writesHeartbeat
+        settings.outage.spoolLimit = assignment.outage.spoolLimit
+        if assignment.outage.protectsApplication { settings.outage.choice = .protectApplication }
+        settings.maintenance.isEnabled = keeping.isMaintained
+        settings.maintenance.retention.window = keeping.window / Nanoseconds.millisecond
+        settings.maintenance.snapshots.interval = keeping.snapshotInterval / Nanoseconds.millisecond
+        settings.maintenance.interval = keeping.interval
+        settings.maintenance.levels.periods = keeping.levels.map { $0 / Nanoseconds.millisecond }
+        let agent = Agent(settings)
         alarm.withLock { $0 = agent.alarm }
-        agent.syncInterval = assignment.syncInterval
-        agent.hazards.isStartAllowed = assignment.allowsHazard
-        agent.hazards.writesHeartbeat = assignment.writesHeartbeat
-        agent.outage.spoolLimit = assignment.outage.spoolLimit
-        if assignment.outage.protectsApplication { agent.outage.choice = .protectApplication }
-        agent.maintenance.isEnabled = keeping.isMaintained
-        agent.maintenance.retention.window = keeping.window / Nanoseconds.millisecond
-        agent.maintenance.snapshots.interval = keeping.snapshotInterval / Nanoseconds.millisecond
-        agent.maintenance.interval = keeping.interval
-        agent.maintenance.levels.periods = keeping.levels.map { $0 / Nanoseconds.millisecond }
         return agent
     }
 

@@ -40,14 +40,14 @@ import Testing
         #expect(before.contains { $0.sharedMemoryNames.contains("DMS") })
         #expect(before.contains { $0.databaseNames == ["SHARED"] })
         let alarm = HazardAlarm()
-        let watch = try HazardWatch(
+        let start = try StartGuard(
             database: scene.path,
             localFolder: scene.folder.file(".app.db-highwater"),
             options: HazardOptions(),
             alarm: alarm,
             report: { _ in }
         )
-        try watch.checkStart(scan: .now()) { false }
+        try start.check(scan: .now()) { false }
         #expect(!alarm.isFatal)
         #expect(try scene.locks() == before)
     }
@@ -72,7 +72,7 @@ import Testing
         try Shell.run("ln", path, folder.file("other.db"))
         let other = try Shell.Holder(folder.file("other.db"))
         let alarm = HazardAlarm()
-        let watch = try HazardWatch(
+        let start = try StartGuard(
             database: path,
             localFolder: folder.file("local"),
             options: HazardOptions(),
@@ -80,21 +80,21 @@ import Testing
             report: { _ in }
         )
         let error = #expect(throws: HazardsError.self) {
-            try watch.checkStart(scan: .now()) { false }
+            try start.check(scan: .now()) { false }
         }
         #expect(error?.code == .unsafe)
         #expect(error?.message.contains("-allow-hazard") == true)
         #expect(alarm.isFatal)
         var options = HazardOptions()
         options.isStartAllowed = true
-        let allowed = try HazardWatch(
+        let allowed = try StartGuard(
             database: path,
             localFolder: folder.file("local"),
             options: options,
             alarm: HazardAlarm(),
             report: { _ in }
         )
-        try allowed.checkStart(scan: .now()) { false }
+        try allowed.check(scan: .now()) { false }
         other.end()
         #expect(folder.names.filter { $0.hasPrefix("app.db-") }.isEmpty)
     }

@@ -31,7 +31,7 @@ import Testing
         claimLookInterval: Int64 = Limits.claimLookInterval,
         maintenance: MaintenanceSettings = MaintenanceSettings()
     ) throws -> Running {
-        var agent = Agent(
+        var settings = AgentSettings(
             databasePath: path,
             destination: destination,
             stop: StopRequest(),
@@ -40,15 +40,15 @@ import Testing
                 if getenv("HIGHWATER_TEST_LOG") != nil { print(level, message, values) }
             }
         )
-        agent.syncInterval = 0
-        agent.claimLookInterval = claimLookInterval
-        agent.maintenance = maintenance
-        let running = agent
+        settings.syncInterval = 0
+        settings.claimLookInterval = claimLookInterval
+        settings.maintenance = maintenance
+        let agent = Agent(settings)
         return Running(
             agent: agent,
             task: Task {
-                do { try await running.run() } catch {
-                    running.log(.error, "ended", [("error", "\(error)")])
+                do { try await agent.run() } catch {
+                    agent.log(.error, "ended", [("error", "\(error)")])
                     throw error
                 }
             }
