@@ -38,20 +38,26 @@ def scenario(*needed):
     return register
 
 
-# Inserts rows, optionally lets the WAL start over, and holds the connection until its input ends.
+# Opens the database, with "held" waits for a line, inserts rows, optionally lets the WAL start
+# over, and holds the connection until its input ends.
 WRITER = """
 import sqlite3, sys
 path, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 db = sqlite3.connect(path, isolation_level=None, timeout=10)
-statements = ["PRAGMA journal_mode=WAL", "CREATE TABLE IF NOT EXISTS t(who, n)"]
-statements += [f"INSERT INTO t VALUES('{name}', {n})" for n in range(count)]
+def run(statements):
+    for statement in statements:
+        try:
+            db.execute(statement)
+        except sqlite3.DatabaseError as error:
+            print("error", error)
+run(["PRAGMA journal_mode=WAL", "CREATE TABLE IF NOT EXISTS t(who, n)"])
+if sys.argv[4:] == ["held"]:
+    print("open", flush=True)
+    sys.stdin.readline()
+inserts = [f"INSERT INTO t VALUES('{name}', {n})" for n in range(count)]
+run(inserts)
 if name == "truncating":
-    statements += ["PRAGMA wal_checkpoint(TRUNCATE)", statements[-1]]
-for statement in statements:
-    try:
-        db.execute(statement)
-    except sqlite3.DatabaseError as error:
-        print("error", error)
+    run(["PRAGMA wal_checkpoint(TRUNCATE)", inserts[-1]])
 print("wrote", flush=True)
 sys.stdin.read()
 db.close()
@@ -59,20 +65,33 @@ db.close()
 
 
 class Application:
-    """A program that writes and keeps its connection, inside a container or not."""
+    """A program that writes and keeps its connection, inside a container or not. One that is held
+    has the database open before it writes, and waits for `go`."""
 
-    def __init__(self, path, name="a", count=20, container=None):
+    def __init__(self, path, name="a", count=20, container=None, held=False):
         prefix = container.prefix if container else []
+        more = ["held"] if held else []
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-c", WRITER, path, name, str(count)], text=True,
+            [*prefix, sys.executable, "-c", WRITER, path, name, str(count), *more], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
-        self.errors = []
+        self.errors, self.held = [], held
 
-    def wait(self):
-        """Until everything is written."""
-        while (line := self.process.stdout.readline().strip()) != "wrote":
-            assert line, f"the application ended with {self.process.wait()}: {self.errors}"
+    def go(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write("go\n")
+            self.process.stdin.flush()
+
+    def wait(self, word="wrote"):
+        """Until everything is written; or, with `open`, until the database is open."""
+        while (line := self.process.stdout.readline().strip()) != word:
+            if not line:
+                # SQLite cuts -shm when it is the first to open it; who has it mapped through
+                # another file system ends there.
+                code = self.process.wait()
+                assert self.held and code == -signal.SIGBUS, (code, self.errors)
+                self.errors.append("ended by SIGBUS")
+                break
             self.errors.append(line)
         return self
 
@@ -80,15 +99,20 @@ class Application:
         return self.wait()
 
     def __exit__(self, *_):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.stdout.read()
         self.process.wait()
         self.process.stdout.close()
 
 
 def together(*applications):
-    """All write at the same time, and keep their connections until the last one is done. The
-    errors that they saw."""
+    """All have the database open, then write, and keep their connections until the last one is
+    done. The errors that they saw."""
+    for application in applications:
+        application.wait("open")
+    for application in applications:
+        application.go()
     for application in applications:
         application.wait()
     for application in applications:
@@ -278,7 +302,7 @@ def mounted_file(bed):
     with Application(bed.database, "setup", 0):
         pass
     errors = together(
-        *(Application(inner, f"c{n}", 80, c) for n, (c, inner) in enumerate(sides))
+        *(Application(inner, f"c{n}", 80, c, held=True) for n, (c, inner) in enumerate(sides))
     )
     left, integrity = rows(bed.database)
     assert left != 160, "no commit was lost: the hazard was not produced"
@@ -320,7 +344,7 @@ def two_file_systems(bed):
 
         with Application(f"{m1}/app.db", "setup", 0):
             pass
-        errors = together(*(Application(f"{m}/app.db", m[-2:], 60) for m in (m1, m2)))
+        errors = together(*(Application(f"{m}/app.db", m[-2:], 60, held=True) for m in (m1, m2)))
         left, integrity = rows(bed.database)
         assert left != 120, "no commit was lost: the hazard was not produced"
         bed.notes.append(f"unguarded: {left} of 120 rows left, {len(errors)} errors, {integrity}")
