@@ -18,6 +18,7 @@ COPY Sources Sources
 # The manifest names the test targets; their folders have to exist for it to load.
 COPY Tests Tests
 COPY Benchmarks Benchmarks
+COPY Fuzz Fuzz
 RUN swift build -c release --static-swift-stdlib --product highwater \
     && strip -o /highwater "$(swift build -c release --show-bin-path)/highwater"
 
@@ -27,13 +28,16 @@ RUN apt-get update \
         ca-certificates libcurl4 libexpat1 libsqlite3-0 libssl3 libstdc++6 libxxhash0 \
         libmicrohttpd12 libyaml-0-2 libzstd1 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home highwater
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin highwater \
+    && install -d -m 1777 /run/highwater
 COPY --from=build /highwater /usr/local/bin/highwater
 COPY LICENSE /usr/share/doc/highwater/LICENSE
 USER 10001
 STOPSIGNAL SIGTERM
-# Healthy: the agent has a database's WAL open, so it follows one.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ls -l /proc/1/fd | grep -q -e '-wal$'
+# For `docker exec NAME highwater status`, too. With a read-only root it needs a tmpfs there.
+ENV HIGHWATER_SOCKET=/run/highwater/highwater.sock
+# Healthy: the agent answers, and follows each database or waits for it to appear. A store that is
+# away is no reason to start anything again.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["highwater", "status"]
 ENTRYPOINT ["highwater"]
 CMD ["--help"]

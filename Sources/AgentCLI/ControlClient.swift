@@ -12,7 +12,7 @@ struct SocketOptions: ParsableArguments {
         name: .both("socket"),
         help: """
             The agent's control socket; default: the configuration file's, then \
-            /var/run/highwater.sock.
+            $HIGHWATER_SOCKET, then /var/run/highwater.sock.
             """
     )
     var socket: String?
@@ -25,8 +25,9 @@ struct SocketOptions: ParsableArguments {
     /// The socket's path.
     func path() throws -> String {
         if let socket { return try DatabaseArgument.path(socket) }
-        guard try file.path() != nil else { return Settings.defaultSocketPath }
-        return try file.load().socketPath ?? Settings.defaultSocketPath
+        let settings = try file.path() == nil ? Settings() : try file.load()
+        return ProcessEnvironment.socket(settings) ?? settings.socketPath
+            ?? Settings.defaultSocketPath
     }
 }
 

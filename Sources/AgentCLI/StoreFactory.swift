@@ -51,6 +51,14 @@ enum ProcessEnvironment {
     /// All variables, as they were when they were first asked for: nothing in the program sets any.
     static let current = read()
 
+    /// The control socket that `$HIGHWATER_SOCKET` names, where the configuration file names none.
+    static func socket(_ settings: Settings) -> String? {
+        guard !settings.namesSocket, let path = current["HIGHWATER_SOCKET"], !path.isEmpty else {
+            return nil
+        }
+        return path
+    }
+
     private static func read() -> [String: String] {
         var variables: [String: String] = [:]
         var entry = environ

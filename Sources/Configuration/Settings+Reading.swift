@@ -72,8 +72,9 @@ extension Settings {
         shutdownTime = try keys.duration("shutdown-sync-timeout") ?? shutdownTime
         if var socket = try keys.section("socket", known: ["enabled", "path", "permissions"]) {
             let isEnabled = try socket.flag("enabled") ?? true
-            let path = try socket.text("path") ?? Settings.defaultSocketPath
-            socketPath = isEnabled ? path : nil
+            let path = try socket.text("path")
+            namesSocket = !isEnabled || path != nil
+            socketPath = isEnabled ? path ?? Settings.defaultSocketPath : nil
             socketPermissions = try socket.permissions("permissions") ?? socketPermissions
         }
         let loggingKeys = ["level", "type", "stderr", "source"]

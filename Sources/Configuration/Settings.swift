@@ -8,6 +8,10 @@ package struct Settings: Sendable {
     package var address: String?
     /// The control socket's path; nil for none.
     package var socketPath: String?
+    /// Whether the file says where the control socket is, or that there is none.
+    package var namesSocket = false
+    /// Whether the agent goes on when the control socket cannot be opened.
+    package var canMissSocket = false
     /// The control socket's mode: who may use it.
     package var socketPermissions: UInt32 = 0o600
     /// The program that runs beside the agent.

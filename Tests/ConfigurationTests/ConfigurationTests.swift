@@ -261,6 +261,15 @@ import Testing
         }
     }
 
+    @Test func `a file that names a control socket, or none, has the last word`() throws {
+        for text in ["socket: {path: /run/x.sock}", "socket: {enabled: false}"] {
+            #expect(try read(text).namesSocket)
+        }
+        for text in ["addr: ':9090'", "socket: {}", "socket: {permissions: \"0660\"}"] {
+            #expect(try !read(text).namesSocket)
+        }
+    }
+
     @Test func `the control socket's mode is octal, and its owner's alone without a word`() throws {
         #expect(try read("socket: {}").socketPermissions == 0o600)
         for (text, bits) in [("0660", 0o660), ("\"0777\"", 0o777), ("0o640", 0o640), ("0000", 0)] {

@@ -4,6 +4,7 @@ and the examples for containers. What a tool of the machine can check is checked
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -177,6 +178,8 @@ def container_examples(bed):
             target = volume.split(":")[1]
             assert "." not in os.path.basename(target), f"{volume} mounts a file"
     assert agent["user"] == app["user"] != "0:0"
+    # The image's health check asks the control socket, which needs a place.
+    assert not agent["read_only"] or agent["tmpfs"] == ["/run/highwater"]
     for name in ("highwater", "restore"):
         command_line(bed, services[name]["command"], "docker-compose.yml")
 
@@ -196,6 +199,10 @@ def container_examples(bed):
         assert "subPath" not in mount and mount["mountPath"] == "/data"
         if container["image"].startswith("highwater"):
             command_line(bed, container["args"], "statefulset.yaml")
+    assert "/run/highwater" in [m["mountPath"] for m in sidecar["volumeMounts"]]
+    program, *probe = sidecar["livenessProbe"]["exec"]["command"]
+    assert program == "highwater"
+    command_line(bed, probe, "statefulset.yaml")
     for container in kinds["Pod"][0]["spec"]["containers"]:
         command_line(bed, container["args"], "doctor.yaml")
 
@@ -205,8 +212,15 @@ def image(bed):
     """The Dockerfile: not root, a health check, no compiler in what runs."""
     text = open(f"{ROOT}/Dockerfile", encoding="utf-8").read()
     last = text[text.rindex("\nFROM "):]
-    assert "USER 10001" in last and "HEALTHCHECK" in last and "ENTRYPOINT" in last
+    assert "USER 10001" in last and "ENTRYPOINT" in last
+    (check,) = re.findall(r"HEALTHCHECK .* CMD (\[.*\])", last)
+    command_line(bed, json.loads(check)[1:], "Dockerfile")
+    assert "ENV HIGHWATER_SOCKET=/run/highwater/" in last
     assert "swift:" not in last, "what runs has no compiler"
+    manifest = open(f"{ROOT}/Package.swift", encoding="utf-8").read()
+    named = {path.split("/")[0] for path in re.findall(r'path: "([^"]+)"', manifest)}
+    for folder in {"Sources", "Tests"} | named:
+        assert f"\nCOPY {folder} {folder}\n" in text, f"{folder} is not there when it is built"
     needed = subprocess.run(["ldd", bed.highwater.binary], capture_output=True, text=True).stdout
     packages = {
         "libsqlite3": "libsqlite3-0", "libzstd": "libzstd1", "libxxhash": "libxxhash0",

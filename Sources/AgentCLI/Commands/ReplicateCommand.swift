@@ -48,7 +48,10 @@ struct ReplicateCommand: AsyncParsableCommand {
     )
     var syncInterval: String?
 
-    @Option(name: .both("socket"), help: "Listen for commands (status, sync, …) at this path.")
+    @Option(
+        name: .both("socket"),
+        help: "Listen for commands (status, sync, …) at this path; default $HIGHWATER_SOCKET."
+    )
     var socket: String?
 
     @Option(name: .both("addr"), help: "Serve metrics at host:port.")
@@ -131,7 +134,15 @@ struct ReplicateCommand: AsyncParsableCommand {
         var settings = arguments.isEmpty ? try file.load() : try ofArguments()
         if let exec { settings.command = exec }
         if once { settings.command = nil }
-        if let socket { settings.socketPath = try DatabaseArgument.path(socket) }
+        if let socket {
+            settings.socketPath = try DatabaseArgument.path(socket)
+        } else if !once, !settings.databases.isEmpty,
+            let path = ProcessEnvironment.socket(settings)
+        {
+            // A container whose file system is read-only has an agent all the same.
+            settings.canMissSocket = settings.socketPath == nil
+            settings.socketPath = path
+        }
         if let addr { settings.address = addr }
         if let logLevel { settings.logging.level = LogLines.usual(logLevel) }
         if let logFormat { settings.logging.type = logFormat }

@@ -39,20 +39,11 @@ final class ServiceProcess: Sendable {
     func listen() throws -> Servers {
         var servers = Servers()
         if let path = settings.socketPath {
-            do throws(SystemError) {
-                let permissions = settings.socketPermissions
-                servers.control = try HTTPServer(
-                    listener: LocalSocket.listen(atPath: path, permissions: permissions)
-                )
+            do throws(SupervisionError) {
+                servers.control = try listen(atPath: path)
             } catch {
-                throw SupervisionError(
-                    .invalid,
-                    error.number == EADDRINUSE
-                        ? "another agent listens at the control socket '\(path)'; end it, or name "
-                            + "another socket"
-                        : "the control socket cannot be opened: \(error); its folder has to exist "
-                            + "and be writable"
-                )
+                guard settings.canMissSocket else { throw error }
+                log(.warning, "there is no control socket", [("reason", error.message)])
             }
         }
         if let address = settings.address, !address.isEmpty {
@@ -75,6 +66,24 @@ final class ServiceProcess: Sendable {
             }
         }
         return servers
+    }
+
+    private func listen(atPath path: String) throws(SupervisionError) -> HTTPServer {
+        do throws(SystemError) {
+            let permissions = settings.socketPermissions
+            return try HTTPServer(
+                listener: LocalSocket.listen(atPath: path, permissions: permissions)
+            )
+        } catch {
+            throw SupervisionError(
+                .invalid,
+                error.number == EADDRINUSE
+                    ? "another agent listens at the control socket '\(path)'; end it, or name "
+                        + "another socket"
+                    : "the control socket cannot be opened: \(error); its folder has to exist "
+                        + "and be writable"
+            )
+        }
     }
 
     /// Runs everything; the application's exit code, if there was one. `beforehand` is done before
