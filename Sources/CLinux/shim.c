@@ -318,10 +318,10 @@ int hw_send_datagram(const char *path, const void *bytes, size_t length) {
     return sent == (ssize_t)length ? 0 : -1;
 }
 
-pid_t hw_peek_ended_child(void) {
+pid_t hw_peek_ended_child(int blocks) {
     siginfo_t info;
     memset(&info, 0, sizeof info);
-    if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) != 0) {
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | (blocks ? 0 : WNOHANG)) != 0) {
         return -1;
     }
     return info.si_pid;

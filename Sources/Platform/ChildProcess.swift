@@ -29,13 +29,17 @@ package enum ChildProcess {
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let process: pid_t
         do throws(SystemError) {
-            process = try spawn(arguments, output: ends[1])
+            // Under the lock: nobody else may wait for one that has ended before it is in the set.
+            process = try running.withLock { (running) throws(SystemError) in
+                let process = try spawn(arguments, output: ends[1])
+                running.insert(process)
+                return process
+            }
             close(ends[1])
         } catch {
             close(ends[1])
             throw error
         }
-        running.withLock { _ = $0.insert(process) }
         defer { running.withLock { _ = $0.remove(process) } }
         let deadline = MonotonicTime.now + timeoutMilliseconds * Nanoseconds.millisecond
         do throws(SystemError) {

@@ -54,7 +54,7 @@ package final class ExecutedCommand: Sendable {
     /// not stay as zombies.
     package func wait() throws(SystemError) -> Int32 {
         while getpid() == 1 {
-            let ended = try retryingInterrupts("waitid") { hw_peek_ended_child() }
+            let ended = try retryingInterrupts("waitid") { hw_peek_ended_child(1) }
             if ended == process { break }
             if ChildProcess.isOurs(ended) {
                 // Somebody else in this process waits for that one, and is about to.

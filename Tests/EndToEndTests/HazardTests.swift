@@ -30,10 +30,20 @@ import Testing
         "image",
     ]
 
-    static let all = scenarios + packaging
+    /// The agent as process 1 (Tests/Oracle/containers.py).
+    static let containers = ["process_one", "exec_as_process_one"]
+
+    static let all = scenarios + packaging + containers
 
     @Test(arguments: scenarios)
     func `hazards are seen before any harm, and nothing else is`(_ scenario: String) async throws {
+        let outcome = try await Oracle.run([scenario])
+        #expect(outcome.status == 0, "\(outcome.output)")
+        if outcome.output.contains("skipped:") { print(outcome.output) }
+    }
+
+    @Test(arguments: containers)
+    func `the agent is a good process 1`(_ scenario: String) async throws {
         let outcome = try await Oracle.run([scenario])
         #expect(outcome.status == 0, "\(outcome.output)")
         if outcome.output.contains("skipped:") { print(outcome.output) }

@@ -43,7 +43,8 @@ struct AgentService: Sendable {
         let signals = try SignalPipe(
             signals: [SIGTERM, SIGINT],
             others: settings.command == nil
-                ? [SIGHUP] : [SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH],
+                ? [SIGHUP] + (Orphans.areOurs ? [SIGCHLD] : [])
+                : [SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH],
             secondExitCode: settings.command == nil ? 130 : nil
         )
         let code = try await process.run(servers, signals, on: executor) {

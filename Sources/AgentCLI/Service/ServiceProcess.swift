@@ -186,6 +186,7 @@ final class ServiceProcess: Sendable {
                 }
             // Where there is no file to read again, a terminal has gone.
             case SIGHUP where settings.command == nil: end()
+            case SIGCHLD: Orphans.reap()
             case SIGTERM, SIGINT:
                 // The application ends first: what it commits while it does so is kept, too.
                 if application == nil { end() }

@@ -33,8 +33,8 @@ int hw_connect_unix(const char *path, int timeout_ms);
 int hw_send_datagram(const char *path, const void *bytes, size_t length);
 
 /// waitid(2), any child that has ended, which stays waitable: its process id, 0 for none, -1 with
-/// errno.
-pid_t hw_peek_ended_child(void);
+/// errno. With `blocks` it waits until there is one.
+pid_t hw_peek_ended_child(int blocks);
 
 /// open(2) with O_CLOEXEC.
 int hw_open(const char *path, int flags, unsigned mode);
