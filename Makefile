@@ -16,6 +16,9 @@
 #   make chaos [ROUNDS=20] [SEED=7] [CHAOS="--store s3"]
 #                                      real processes, killed, stopped, cut off, replaced
 #   make soak [MINUTES=20] [SEED=7]    one agent and 50 databases: kills, outages, reloads, retention
+#   make image-test [CHECK=compose] [ENGINE=docker]
+#                                      the Dockerfile's image: built and run as etc/ does; needs
+#                                      docker, or root and podman
 #   make mutations [NAMED=pin]         breaks the engine on purpose: do the tests notice?
 #   make bench                         the numbers of docs/BENCHMARKS.md, as a markdown table
 #   make bench-fleet                   1, 100 and 1,000 databases in one agent
@@ -34,7 +37,7 @@ SWIFT_SOURCES = Sources Tests Fuzz Package.swift
 export SWIFT RUN_SECONDS
 
 .PHONY: help run test build lint format model sim fuzz tsan asan chaos soak mutations \
-	bench bench-s3 bench-fleet bench-litestream clean install
+	image-test bench bench-s3 bench-fleet bench-litestream clean install
 
 help:
 	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile
@@ -82,6 +85,10 @@ soak:
 	$(SWIFT) build -c release --product highwater
 	@scripts/python.sh Tests/Soak/soak.py --binary .build/release/highwater \
 		--minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED))
+
+image-test:
+	@scripts/packages.sh test
+	@ENGINE="$(ENGINE)" scripts/image.sh $(CHECK)
 
 mutations:
 	@scripts/packages.sh test
