@@ -19,6 +19,8 @@ import Testing
         "damaged_index",
         "probe_partner_dies",
         "doctor_bad_paths",
+        "doctor_database",
+        "doctor_machine",
     ]
 
     /// What is shipped beside the program (Tests/Oracle/packaging.py).

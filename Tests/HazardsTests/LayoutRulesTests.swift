@@ -126,6 +126,19 @@ import Testing
         #expect(LayoutRules.findings(layout, population: .counted(3)).verdict == .ok)
     }
 
+    @Test func `a file on another device than its folder is high, but not on overlay`() throws {
+        let elsewhere = try #require(try FileSystem.status("/proc/self/status"))
+        for (fields, magic, verdict) in [
+            ("ext4 /dev/vdb rw", UInt32(0xEF53), Verdict.high),
+            ("overlay overlay rw,lowerdir=l,upperdir=u", 0x794C_7630, nil),
+        ] {
+            var layout = try layout(fields, magic: magic)
+            layout.wal = elsewhere
+            let findings = LayoutRules.findings(layout, population: .counted(1))
+            #expect(findings.first { $0.code == .deviceMismatch }?.verdict == verdict)
+        }
+    }
+
     @Test func `hard links are a warning and links a remark`() throws {
         let folder = TemporaryFolder()
         _ = try FileDescriptor(path: folder.file("app.db"), flags: 0o101)

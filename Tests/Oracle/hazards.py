@@ -467,10 +467,11 @@ def lost_locks(bed):
 @scenario()
 def damaged_index(bed):
     """The run-time guard: a WAL-index that claims more checkpointed frames than there are, the
-    sign of SQLite's WAL-reset bug. The alarm comes, nothing is checkpointed any more, and what
-    is committed is still backed up."""
+    sign of SQLite's WAL-reset bug. The alarm comes in log, status and metrics, nothing is
+    checkpointed any more, and what is committed is still backed up."""
     bed.prepare()
-    agent = bed.started_agent()
+    control = bed.path("control.sock")
+    agent = bed.started_agent(options=["-socket", control])
     holder = bed.writer("holder", commits=5, close="hold", autocheckpoint=0)
     agent.wait_until(lambda: len(bed.highwater.history(bed.url)) > 3, "commits")
     with open(bed.database + "-shm", "r+b") as f:
@@ -479,6 +480,13 @@ def damaged_index(bed):
     agent.wait_until(lambda: "hazard" in agent.log(), "the alarm", seconds=20)
     text = agent.log()
     assert "code=wal-reset verdict=fatal" in text and "remedy=" in text, text
+    assert "hazard: wal-reset" in bed.highwater.run("status", "-socket", control).stdout
+    metrics = subprocess.run(
+        ["curl", "-s", "--unix-socket", control, "http://localhost/metrics"],
+        capture_output=True, text=True, check=True,
+    ).stdout
+    alarm = [line for line in metrics.splitlines() if line.startswith("highwater_hazard{")]
+    assert any('"wal-reset"' in line and line.endswith(" 1") for line in alarm), alarm
     writer = bed.writer(commits=150, autocheckpoint=0, rate=200)
     writer.wait()
     size = os.path.getsize(bed.database + "-wal")

@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import bad_input
 import containers
+import doctor
 import fleet
 import hazards
 import lifecycle
@@ -30,7 +31,7 @@ from testbed import Testbed
 
 OVER_S3 = {**over_s3.SCENARIOS, **s3_refusals.SCENARIOS}
 ALL = {**scenarios.SCENARIOS, **lifecycle.SCENARIOS, **bad_input.SCENARIOS}
-ALL |= hazards.SCENARIOS | packaging.SCENARIOS | containers.SCENARIOS
+ALL |= hazards.SCENARIOS | doctor.SCENARIOS | packaging.SCENARIOS | containers.SCENARIOS
 ALL |= OVER_S3
 ALL |= fleet.SCENARIOS
 ALL |= recovery.SCENARIOS | upkeep.SCENARIOS | returning.SCENARIOS
