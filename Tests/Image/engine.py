@@ -1,4 +1,5 @@
-"""Containers of an engine with Docker's command line, and the folders that they share."""
+"""Containers of an engine with Docker's command line, the folders that they share, and an
+application outside of them."""
 
 import contextlib
 import json
@@ -8,6 +9,8 @@ import shutil
 import subprocess
 import tempfile
 import time
+
+USER = 10001  # whom the image runs as
 
 
 class Engine:
@@ -106,7 +109,7 @@ class Bed:
     def name(self, word):
         return f"{os.path.basename(self.folder)}-{word}"
 
-    def share(self, name, owner=10001, mode=0o755, group=None):
+    def share(self, name, owner=USER, mode=0o755, group=None):
         """A folder that belongs to a user of a container's."""
         path = os.path.join(self.folder, name)
         os.mkdir(path)
@@ -137,3 +140,31 @@ class Bed:
         name, line = self._line(arguments, options, image)
         self.engine.run("run", "--detach", *line)
         return Container(self.engine, name)
+
+
+# Commits rows, prints how many, and waits: an application outside of the agent's container.
+WRITER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10)
+db.execute("PRAGMA journal_mode=WAL")
+db.execute("CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x BLOB)")
+for _ in range(int(sys.argv[2])):
+    db.execute("INSERT INTO t(x) VALUES(randomblob(2000))")
+print(db.execute("SELECT count(*) FROM t").fetchone()[0], flush=True)
+sys.stdin.read()
+"""
+
+
+class Writer:
+    """The application, which keeps its connection until `end`."""
+
+    def __init__(self, path, commits, user=USER):
+        self.process = subprocess.Popen(
+            ["/usr/bin/python3", "-c", WRITER, path, str(commits)], user=user, group=user,
+            extra_groups=[], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        self.rows = int(self.process.stdout.readline())
+
+    def end(self):
+        self.process.communicate("")
+        assert self.process.returncode == 0
