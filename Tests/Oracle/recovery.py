@@ -399,6 +399,8 @@ def restore_events(bed):
     plan = json.loads(done.stdout.splitlines()[-1])
     assert plan["dry_run"] and plan["requests"] >= len(plan["slices"]) >= 2, plan
     assert plan["bytes"] == sum(item["bytes"] for item in plan["slices"]), plan
+    for text in (plan["notes"][-1], done.stderr):
+        assert "not read" in text and "highwater verify" in text, text
     assert os.listdir(bed.scratch) == []
     done = bed.highwater.run("restore", "-json", "-o", output, bed.url)
     result = json.loads(done.stdout.splitlines()[-1])

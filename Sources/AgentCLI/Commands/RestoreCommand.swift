@@ -37,7 +37,10 @@ struct RestoreCommand: AsyncParsableCommand {
     )
     var ifReplicaExists = false
 
-    @Flag(name: .both("dry-run"), help: "Print what would be fetched, and fetch nothing.")
+    @Flag(
+        name: .both("dry-run"),
+        help: "Print what would be fetched. What objects hold is not read: see verify."
+    )
     var dryRun = false
 
     @Flag(

@@ -97,9 +97,19 @@ struct RestoreReport {
             }
     }
 
+    /// What a dry run leaves open.
+    private static let planIsNoProof =
+        "planned from the names and sizes of the objects; what they hold was not read: "
+        + "'highwater verify' does, and with -level restore it rehearses the restore"
+
     /// Prints the plan of a dry run.
     func printPlan() throws {
-        if json { return try JSONOutput.print(report(nil)) }
+        StandardError.write("note: \(Self.planIsNoProof)\n")
+        if json {
+            var report = report(nil)
+            report.notes.append(Self.planIsNoProof)
+            return try JSONOutput.print(report)
+        }
         Swift.print(
             "would restore TXID \(plan.txid) of generation \(plan.generation.id) to '\(output)': "
                 + "\(plan.steps.count + 1) objects, \(plan.byteCount) bytes, "
