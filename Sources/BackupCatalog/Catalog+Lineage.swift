@@ -12,6 +12,21 @@ extension Catalog {
     /// - Throws: `nothingFound`, `noBase` when no generation has a base, `ambiguous`, `damaged`
     ///   when a generation's description is, and `StoreError`.
     package func newestGeneration() async throws -> Generation {
+        try choose(among: try await ends())
+    }
+
+    /// The end of each database's lineage, where several databases share the store.
+    ///
+    /// - Throws: as `newestGeneration`, apart from `ambiguous`.
+    package func newestGenerations() async throws -> [Generation] {
+        let byOrigin = Dictionary(grouping: try await ends()) {
+            [$0.record.host, $0.record.file.path]
+        }
+        return try byOrigin.values.map { try choose(among: $0) }.sorted { $0.id < $1.id }
+    }
+
+    /// The generations that a lineage ends with.
+    private func ends() async throws -> [Generation] {
         let list = try await generations()
         guard !list.generations.isEmpty else {
             if let damaged = list.damaged.first { throw damaged.error }
@@ -46,7 +61,7 @@ extension Catalog {
         for parent in restorable where parents.contains(parent.id) {
             if try await wentOnBeside(parent, among: restorable) { leaves.append(parent) }
         }
-        return try choose(among: leaves.isEmpty ? restorable : leaves)
+        return leaves.isEmpty ? restorable : leaves
     }
 
     /// Whether a generation has commits after the one that a child goes on from, and the child is

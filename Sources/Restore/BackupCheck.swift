@@ -42,6 +42,8 @@ package struct BackupCheck: Sendable {
 
     /// The state that was rebuilt.
     package struct Restored: Sendable {
+        /// The generation that it is the newest of.
+        package let generation: GenerationID
         /// Its commit.
         package let txid: TXID
         /// Its digest.
@@ -56,8 +58,8 @@ package struct BackupCheck: Sendable {
         package var generations: [BackupVerifier.Report] = []
         /// What is wrong, in all of them.
         package var findings: [BackupVerifier.Finding] = []
-        /// The state that the level `restore` rebuilt.
-        package var restored: Restored?
+        /// The states that the level `restore` rebuilt: the newest one of each database.
+        package var restored: [Restored] = []
 
         /// Nothing yet.
         package init() {}
@@ -90,7 +92,8 @@ package struct BackupCheck: Sendable {
     }
 
     /// Looks at one generation, or at all of them. `restore` rebuilds the newest state of that
-    /// generation, else of `newest`, else of the one that a restore would choose.
+    /// generation, else of `newest`, else of the one that a restore would choose, and where several
+    /// databases share the store of each one.
     ///
     /// - Throws: `nothingFound` when there is no backup; `StoreError` when the store does not
     ///   serve; whatever else is no finding.
@@ -179,28 +182,39 @@ package struct BackupCheck: Sendable {
         _ outcome: inout Outcome
     ) async throws {
         var isSecond = false
+        var done: Set<GenerationID> = []
         while true {
+            var current: GenerationID?
             do {
-                let tip: Generation
-                if let generation {
-                    tip = generation
-                } else if let newest {
-                    tip = try await catalog.generation(newest)
-                } else {
-                    tip = try await catalog.newestGeneration()
+                for tip in try await tips(generation, newest) where !done.contains(tip.id) {
+                    current = tip.id
+                    try await rehearse(tip, &outcome)
+                    done.insert(tip.id)
+                    isSecond = false
                 }
-                return try await rehearse(tip, &outcome)
+                return
             } catch {
                 let isCertain = isSecond || (error as? RestoreError)?.code == .integrity
                 guard Self.isDoubt(error) || Self.isConsequence(error, outcome) else { throw error }
                 if isCertain {
-                    outcome.findings.append(.init(.wrong, "restore", "\(error)"))
-                    return
+                    outcome.findings.append(.init(.wrong, current?.text ?? "restore", "\(error)"))
+                    guard let current else { return }
+                    done.insert(current)
+                } else {
+                    try await Pause.sleep(nanoseconds: pause)
                 }
-                isSecond = true
-                try await Pause.sleep(nanoseconds: pause)
+                isSecond = !isCertain
             }
         }
+    }
+
+    private func tips(
+        _ generation: Generation?,
+        _ newest: GenerationID?
+    ) async throws -> [Generation] {
+        if let generation { return [generation] }
+        if let newest { return [try await catalog.generation(newest)] }
+        return try await catalog.newestGenerations()
     }
 
     /// Whether an error says that the state cannot be rebuilt as it was recorded.
@@ -247,10 +261,13 @@ package struct BackupCheck: Sendable {
             let why = warnings.about(key) ?? "it cannot be used"
             outcome.findings.append(.init(.corrupt, key.path, "in a restore: \(why)"))
         }
-        outcome.restored = Restored(
-            txid: found.txid,
-            digest: result.digest,
-            pageCount: result.pageCount
+        outcome.restored.append(
+            Restored(
+                generation: generation.id,
+                txid: found.txid,
+                digest: result.digest,
+                pageCount: result.pageCount
+            )
         )
     }
 }

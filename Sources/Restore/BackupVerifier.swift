@@ -148,7 +148,7 @@ package struct BackupVerifier: Sendable {
         let segments = timeline.list.snapshots + timeline.list.levels + timeline.list.logs
         report.objects = segments.count
         checkList(timeline, &report)
-        try await checkParent(generation, timeline, &report)
+        let hasParent = try await checkParent(generation, timeline, &report)
         var damaged = Set(timeline.damaged.map(\.segment.key))
         if reads {
             let chosen = segments.filter { isChosen($0.key) }
@@ -171,7 +171,7 @@ package struct BackupVerifier: Sendable {
             }
         }
         if !report.seen.isEmpty { report.listed = Set(segments.map(\.key)) }
-        report.restorable = Self.restorable(timeline, without: damaged)
+        report.restorable = Self.restorable(timeline, without: damaged, hasParent: hasParent)
         return report
     }
 
@@ -202,14 +202,15 @@ package struct BackupVerifier: Sendable {
             + timeline.duplicates.map(\.segment.key.path)
     }
 
+    /// Whether a state that the parent should have is there.
     private func checkParent(
         _ generation: Generation,
         _ timeline: Timeline,
         _ report: inout Report
-    ) async throws {
+    ) async throws -> Bool {
         guard let parent = generation.record.parent,
             timeline.runs.contains(where: \.beginsWithParent)
-        else { return }
+        else { return true }
         do {
             var found = try await catalog.generation(parent.generation)
             var seen: Set<GenerationID> = [generation.id]
@@ -220,16 +221,16 @@ package struct BackupVerifier: Sendable {
                 found = try await catalog.generation(older.generation)
             }
             let timeline = try await catalog.timeline(of: found)
-            if timeline.run(holding: parent.txid) == nil {
-                report.add(
-                    .missing,
-                    parent.generation.text,
-                    "TXID \(parent.txid), which \(generation.id) goes on from, is not there"
-                )
-            }
+            if timeline.run(holding: parent.txid) != nil { return true }
+            report.add(
+                .missing,
+                parent.generation.text,
+                "TXID \(parent.txid), which \(generation.id) goes on from, is not there"
+            )
         } catch let error as CatalogError {
             report.add(.missing, parent.generation.text, "\(error)")
         }
+        return false
     }
 
     // MARK: - What the objects say
@@ -293,13 +294,14 @@ package struct BackupVerifier: Sendable {
     /// What the runs of a timeline are good for without some objects.
     static func restorable(
         _ timeline: Timeline,
-        without damaged: Set<ObjectKey>
+        without damaged: Set<ObjectKey>,
+        hasParent: Bool = true
     ) -> [ClosedRange<TXID>] {
         var windows: [ClosedRange<TXID>] = []
         for run in timeline.runs {
             var starts = run.snapshots.filter { !damaged.contains($0.key) }
                 .map { (anchor: $0.name.minTXID, served: $0.name.maxTXID) }
-            if run.beginsWithParent { starts.insert((run.first, run.first), at: 0) }
+            if run.beginsWithParent, hasParent { starts.insert((run.first, run.first), at: 0) }
             for start in starts {
                 var end = start.anchor
                 for slice in run.slices where slice.txids.upperBound > end {

@@ -129,12 +129,7 @@ package struct RestorePlanner: Sendable {
             throw obstacle(in: run, to: txid).map { unusable($0, txid) } ?? noBase(timeline, txid)
         }
         guard index + 1 < lineage.members.count else {
-            let reason = lineage.missing.map { ": \($0.error)" } ?? ""
-            throw CatalogError(
-                .noBase,
-                object: parent.generation.text,
-                "this generation, which \(id) goes on from, cannot be used\(reason)"
-            )
+            throw noParent(parent, of: id, txid)
         }
         usable.beginsWithParent = true
         usable.snapshots = []
@@ -145,6 +140,29 @@ package struct RestorePlanner: Sendable {
         }
         way.steps += steps(of: path, generation: id, from: parent.txid)
         return way
+    }
+
+    /// Why the parent that a state needs cannot be used: it is gone, or cannot be read.
+    private func noParent(
+        _ parent: GenerationRecord.Parent,
+        of id: GenerationID,
+        _ txid: TXID
+    ) -> any Error {
+        let error = lineage.missing?.error
+        if (error as? CatalogError)?.code == .nothingFound {
+            return RestoreError(
+                .outsideWindow,
+                "TXID \(txid) needs generation \(parent.generation), which \(id) goes on from and "
+                    + "which is not in the store any more; what can be restored: "
+                    + lineage.windowText
+            )
+        }
+        return CatalogError(
+            .damaged,
+            object: parent.generation.text,
+            "this generation, which \(id) goes on from, cannot be used"
+                + (error.map { ": \($0)" } ?? "")
+        )
     }
 
     /// A path's steps, with the commits that each one is for.

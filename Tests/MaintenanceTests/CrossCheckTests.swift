@@ -27,13 +27,7 @@ import Testing
                 milliseconds: history.now.milliseconds + Int64(minutes) * RandomHistory.minute
             )
             history.store.now = now
-            let maintainer = Maintainer(
-                catalog: history.catalog,
-                rules: RandomHistory.rules,
-                writer: WriterTag(7),
-                host: "m",
-                clock: { now }
-            )
+            let maintainer = history.maintainer(clock: now)
             try await maintainer.run()
             try await maintainer.levelAll()
         }

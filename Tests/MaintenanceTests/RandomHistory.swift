@@ -36,6 +36,17 @@ struct RandomHistory {
         try await agent.ship()
     }
 
+    /// What maintains the store at some moment.
+    func maintainer(clock: Timestamp) -> Maintainer {
+        Maintainer(
+            catalog: catalog,
+            rules: Self.rules,
+            writer: WriterTag(7),
+            host: "m",
+            clock: { clock }
+        )
+    }
+
     private mutating func advance(_ milliseconds: Int64) {
         now.milliseconds += milliseconds
         store.now = now

@@ -42,9 +42,30 @@ import Testing
         }
         let outcome = try await check.run(.restore)
         #expect(outcome.findings.isEmpty)
-        #expect(outcome.restored?.txid == history.txid)
+        #expect(outcome.restored.map(\.txid) == [history.txid])
         #expect(checked.withLock { $0 } == history.file(at: history.txid))
         #expect(folder.names.isEmpty)
+    }
+
+    @Test func `of several databases in one store each one is rebuilt`() async throws {
+        let (first, _) = try await history(seed: 3)
+        var second = SampleHistory(seed: 4, store: first.store)
+        second.clock.milliseconds += 5000
+        try await second.beginGeneration(host: "db2")
+        try await second.snapshot()
+        try await second.log(commits: 2)
+        let folder = TemporaryFolder()
+        let check = check(first.store, folder)
+        let whole = try await check.run(.restore)
+        #expect(whole.findings.isEmpty)
+        #expect(whole.restored.map(\.generation) == [first.generation, second.generation])
+        #expect(whole.restored.map(\.txid) == [first.txid, second.txid])
+        // Damage of one is found, and the other one is rebuilt nevertheless.
+        let base = first.store.objects.keys.sorted().last { $0.path.contains("/ff/") }!
+        first.store.objects[base]![200] ^= 1
+        let found = try await check.run(.restore)
+        #expect(Set(found.findings.map(\.object)) == [base.path, second.generation.text])
+        #expect(found.restored.map(\.generation) == [first.generation])
     }
 
     @Test func `a file that SQLite finds damaged is a finding, and is removed`() async throws {
@@ -53,7 +74,7 @@ import Testing
         var check = check(history.store, folder)
         check.checkFile = { _ in throw RestoreError(.integrity, "malformed") }
         let outcome = try await check.run(.restore)
-        #expect(outcome.findings == [.init(.wrong, "restore", "malformed")])
+        #expect(outcome.findings == [.init(.wrong, history.generation.text, "malformed")])
         #expect(folder.names.isEmpty)
     }
 
@@ -101,7 +122,7 @@ import Testing
         let outcome = try await check.run(.restore)
         #expect(folder.names.isEmpty)
         #expect(outcome.findings.map(\.object) == [snapshot.path])
-        #expect(outcome.restored?.txid == history.txid)
+        #expect(outcome.restored.map(\.txid) == [history.txid])
     }
 
     @Test(arguments: 1...12)

@@ -178,10 +178,16 @@ import Testing
         }
         let bench = RestoreBench(history.store)
         #expect(try await bench.restore(.latest) == history.file(at: history.txid))
-        let error = await #expect(throws: CatalogError.self) {
+        let error = await #expect(throws: RestoreError.self) {
             try await bench.plan(.txid(early.previous))
         }
-        #expect(error?.object == parent.generation.text)
+        #expect(error?.code == .outsideWindow)
+        #expect("\(error!)".contains(parent.generation.text))
+        var check = BackupCheck(catalog: bench.catalog, executor: RestoreBench.executor)
+        check.pause = 0
+        let outcome = try await check.run(.list)
+        #expect(outcome.generations.map(\.restorable) == [[early...history.txid]])
+        #expect(outcome.findings.map(\.object) == [parent.generation.text])
     }
 
     @Test func `a parent's commit after which there is none is refused`() async throws {

@@ -6,7 +6,7 @@ struct VerifyReport {
     let level: String
     let generations: [BackupVerifier.Report]
     var findings: [BackupVerifier.Finding]
-    let restored: Restored?
+    let restored: [Restored]
     var live: Live?
 
     init(level: String, _ outcome: BackupCheck.Outcome) {
@@ -15,6 +15,7 @@ struct VerifyReport {
         findings = outcome.findings
         restored = outcome.restored.map {
             Restored(
+                generation: $0.generation.text,
                 txid: $0.txid.description,
                 digest: $0.digest.description,
                 pages: $0.pageCount
@@ -22,8 +23,9 @@ struct VerifyReport {
         }
     }
 
-    /// The state that the level 'restore' rebuilt.
+    /// A state that the level 'restore' rebuilt.
     struct Restored: Encodable {
+        var generation: String
         var txid: String
         var digest: String
         var pages: UInt32
@@ -56,6 +58,7 @@ struct VerifyReport {
         var generations: [Item]
         var findings: [Problem]
         var restored: Restored?
+        var restoredEach: [Restored]?
         var live: Live?
     }
 
@@ -80,7 +83,8 @@ struct VerifyReport {
                     findings: findings.map {
                         .init(kind: $0.kind.rawValue, object: $0.object, message: $0.message)
                     },
-                    restored: restored,
+                    restored: restored.last,
+                    restoredEach: restored.count > 1 ? restored : nil,
                     live: live
                 )
             )
@@ -93,8 +97,11 @@ struct VerifyReport {
                     + (windows.isEmpty ? "nothing" : windows.joined(separator: ", "))
             )
         }
-        if let restored {
-            Swift.print("restored TXID \(restored.txid), \(restored.pages) pages: as recorded")
+        for restored in restored {
+            Swift.print(
+                "restored TXID \(restored.txid) of \(restored.generation), "
+                    + "\(restored.pages) pages: as recorded"
+            )
         }
         if let live, let txid = live.txid {
             Swift.print("the running database is TXID \(txid), \(live.pages) pages: as recorded")
