@@ -44,7 +44,8 @@ extension Catalog {
             throw CatalogError(
                 .noBase,
                 object: layout.root,
-                "no generation has a complete snapshot: the first one was not stored to its end"
+                "no generation has a complete snapshot: the first one was not stored to its end, "
+                    + "or it was deleted; 'highwater verify' says what is there"
             )
         }
         // A damaged description may hide the newest generation.

@@ -59,6 +59,10 @@ package struct PatchRestorer: Sendable {
 
     /// Carries out a plan.
     package func run(_ plan: RestorePlan) async throws -> Result {
+        try await restorer.namingFullDisk { try await carryOut(plan) }
+    }
+
+    private func carryOut(_ plan: RestorePlan) async throws -> Result {
         let size = plan.generation.record.pageSize
         let executor = restorer.executor
         let output = restorer.output

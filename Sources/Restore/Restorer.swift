@@ -100,15 +100,31 @@ package struct Restorer: Sendable {
         replan: (Set<ObjectKey>) async throws -> RestorePlan
     ) async throws -> Result {
         try await executor.run { try checkOutput() }
-        let built = try await build(plan, isScratch: false, replan: replan)
-        try await prove(built.1)
-        try await checkAndPublish(
-            built.1.file,
-            plan: built.0,
-            digest: built.1.digest,
-            pageCount: built.1.pageCount
-        )
-        return result(built.0, built.1)
+        return try await namingFullDisk {
+            let built = try await build(plan, isScratch: false, replan: replan)
+            try await prove(built.1)
+            try await checkAndPublish(
+                built.1.file,
+                plan: built.0,
+                digest: built.1.digest,
+                pageCount: built.1.pageCount
+            )
+            return result(built.0, built.1)
+        }
+    }
+
+    /// Says what a full disk is about: it is known only once it is full, as the commits that are
+    /// applied may make the database larger than its base.
+    func namingFullDisk<T>(_ body: () async throws -> T) async throws -> T {
+        do {
+            return try await body()
+        } catch let error as SystemError where [ENOSPC, EDQUOT, EFBIG].contains(error.number) {
+            throw RestoreError(
+                .noSpace,
+                "'\(output)' does not fit on its disk (\(error)); nothing of it is left there. "
+                    + "Make room in '\(FileSystem.folder(of: output))', or choose another folder"
+            )
+        }
     }
 
     /// Carries out a plan in a scratch file beside the output, and throws the file away.
@@ -117,13 +133,15 @@ package struct Restorer: Sendable {
         replan: (Set<ObjectKey>) async throws -> RestorePlan
     ) async throws -> Result {
         try await executor.run { OutputFile.removeAbandoned(beside: output) }
-        let built = try await build(plan, isScratch: true, replan: replan)
-        try await prove(built.1)
-        if let check {
-            progress.begin(.checking)
-            try await check(built.1.file.path)
+        return try await namingFullDisk {
+            let built = try await build(plan, isScratch: true, replan: replan)
+            try await prove(built.1)
+            if let check {
+                progress.begin(.checking)
+                try await check(built.1.file.path)
+            }
+            return result(built.0, built.1)
         }
-        return result(built.0, built.1)
     }
 
     private func result(_ plan: RestorePlan, _ built: DatabaseBuilder.Built) -> Result {

@@ -356,10 +356,20 @@ def disk_full_while_restoring(bed):
         bed.notes.append("skipped: may not mount")
         return
     try:
-        refused(
-            bed, ["restore", "-o", f"{target}/out.db", bed.url], {1, 3, UNSAFE},
-            ["space", "full", "disk"],
-        )
-        assert os.listdir(target) == [], os.listdir(target)
+        output = f"{target}/out.db"
+        done = refused(bed, ["restore", "-o", output, bed.url], UNSAFE, ["make room"])
+        assert output in done.stderr and os.listdir(target) == [], done.stderr
+        # As much as would be enough for the base.
+        with open(output, "wb") as f:
+            f.write(b"old" * 1000)
+        for arguments in (
+            ["restore", "-delta", "-o", output, bed.url],
+            ["rewind", "-o", f"{target}/back.db", "-txid", "0x3", bed.database, bed.url],
+            ["verify", "-level", "restore", "-scratch", target, bed.url],
+        ):
+            done = refused(bed, arguments, UNSAFE, ["make room"])
+            assert target in done.stderr, done.stderr
+            assert os.listdir(target) == ["out.db"], os.listdir(target)
+        assert unchanged(output) == b"old" * 1000
     finally:
         os.system(f"umount {target}")
