@@ -76,6 +76,7 @@ package final class Agent: Sendable {
                 meter.update { $0.problem = "\(error)" }
                 let code = (error as? ReplicationError)?.code
                 mayContinue = code != .superseded
+                if code == .superseded { meter.update { $0.otherAgents += 1 } }
                 if code == .backlogTooLarge { try await waitForStore(giveUpAt: path) }
                 if MonotonicTime.now - began > Limits.attachPauseMax { backOff.succeeded() }
                 backOff.failed(.now)
@@ -190,7 +191,19 @@ package final class Agent: Sendable {
         index: PageHashIndex?,
         restored: PageHashIndex.Match?
     ) async throws -> Ownership {
-        let ownership = Ownership(store: destination.store, interval: settings.claimLookInterval)
+        let ownership = Ownership(
+            store: destination.store,
+            interval: settings.claimLookInterval,
+            newest: begin.tip?.newest,
+            report: { [meter, log, databasePath] rival in
+                let text = RivalWatch.report(rival, beside: databasePath)
+                log(.error, text, [("generation", "\(rival.id)"), ("host", rival.record.host)])
+                meter.update { reading in
+                    reading.otherAgents += 1
+                    reading.problem = text
+                }
+            }
+        )
         let goesOn = try await host.executor.run {
             try begin.decide(index: index, restored: restored)
         }

@@ -52,6 +52,8 @@ package final class AgentMeter: Sendable {
         package var attachments: UInt64 = 0
         package var generationChanges: UInt64 = 0
         package var bridges: UInt64 = 0
+        /// Agents that store into the same place, each time one was found.
+        package var otherAgents: UInt64 = 0
         /// Bytes that only the spool has, and whether they are more than they should be.
         package var spooledBytes: Int64 = 0
         package var isSpoolOver = false

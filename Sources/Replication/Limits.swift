@@ -20,6 +20,11 @@ package enum Limits {
     package static let claimAttempts = 8
     /// Between two looks for newer claims while something is uploaded, in nanoseconds.
     package static let claimLookInterval: Int64 = 300_000_000_000
+    /// The same directly after attaching, and always in a folder: another agent that does not know
+    /// of this one has mostly been started a moment ago.
+    package static let claimLookIntervalFirst: Int64 = 3_000_000_000
+    /// Other generations that are looked at for a sign of life at a time.
+    package static let rivalsPerLook = 32
     /// Between two attempts to find out where the backup ends, in nanoseconds.
     package static let storePauseMin: Int64 = 500_000_000
     /// The same, at most.

@@ -5,29 +5,46 @@ import Platform
 import Synchronization
 
 /// Who goes on writing a generation (DESIGN §7, docs/FORMAT.md §15): a claim before going on in
-/// one, and now and then a look whether somebody claimed it after us, and whether it is still
-/// there: what is added to a generation that was deleted underneath us can never be restored.
+/// one, and now and then a look whether somebody claimed it after us, whether it is still there
+/// (what is added to a generation that was deleted underneath us can never be restored), and
+/// whether another agent stores into the same place.
 final class Ownership: Sendable {
     private struct State {
         var generation: GenerationID?
         var number: UInt64 = 0
+        /// Our claim, where the store cannot keep others from replacing it.
+        var unguarded: WriterClaim?
+        var rivals: RivalWatch?
         /// What it goes on from, as long as the store has nothing of it.
         var parent: GenerationRecord.Parent?
         /// Whether the store has its generation.json.
         var isStored = false
         var nextLook = MonotonicTime(nanoseconds: 0)
+        /// Between the last look and the next one, in nanoseconds.
+        var pause: Int64 = 0
         var refusal: UploadRefusal?
     }
 
     private let state = Mutex(State())
     private let catalog: Catalog
     private let interval: Int64
+    private let newest: GenerationID?
+    private let report: @Sendable (Generation) -> Void
 
     /// Nothing is claimed yet. While something is uploaded there is a look each `interval`
-    /// nanoseconds.
-    init(store: any ObjectStore, interval: Int64) {
+    /// nanoseconds, and more of them in the beginning. `newest` is the last generation that the
+    /// store had; another agent's is told to `report` once.
+    init(
+        store: any ObjectStore,
+        interval: Int64,
+        newest: GenerationID? = nil,
+        report: @Sendable @escaping (Generation) -> Void = { _ in }
+    ) {
         catalog = Catalog(store: store)
-        self.interval = interval
+        self.interval =
+            store.looksCostNothing ? min(interval, Limits.claimLookIntervalFirst) : interval
+        self.newest = newest
+        self.report = report
     }
 
     /// Why nothing may be uploaded any more.
@@ -69,7 +86,9 @@ final class Ownership: Sendable {
                     bytes: claim.encode(),
                     ifAbsent: true
                 )
-                return hold(generation, number: number, isStored: true)
+                let isGuarded = try await catalog.store.honoursIfAbsent()
+                let unguarded = isGuarded ? nil : claim
+                return hold(generation, number: number, isStored: true, unguarded: unguarded)
             } catch {
                 switch error.code {
                 case .preconditionFailed: continue
@@ -79,7 +98,7 @@ final class Ownership: Sendable {
                         try catalog.layout.claim(number, of: generation),
                         bytes: claim.encode()
                     )
-                    return hold(generation, number: number, isStored: true)
+                    return hold(generation, number: number, isStored: true, unguarded: claim)
                 default: throw error
                 }
             }
@@ -101,17 +120,36 @@ final class Ownership: Sendable {
         }
         let isDue = asking || now >= known.nextLook
         var refusal: UploadRefusal?
-        if isDue, try await !catalog.claims(of: generation, after: known.number).isEmpty {
+        if isDue, try await isSuperseded(generation, known) {
             refusal = .superseded
         } else if isDue || catalog.store.looksCostNothing, try await isGone(generation, known) {
             refusal = .gone
         }
         // A look that failed is none.
         state.withLock { state in
-            if isDue { state.nextLook = now + interval }
+            if isDue {
+                state.pause = min(state.pause * 2, interval)
+                state.nextLook = now + state.pause
+            }
             state.refusal = state.refusal ?? refusal
         }
+        if isDue, refusal == nil, let rivals = known.rivals {
+            for rival in await rivals.look() { report(rival) }
+        }
         return self.refusal == nil
+    }
+
+    /// Whether another process has claimed the generation since; in a store without conditional
+    /// writes also whether our claim is not ours any more.
+    private func isSuperseded(_ generation: GenerationID, _ known: State) async throws -> Bool {
+        guard try await catalog.claims(of: generation, after: known.number).isEmpty else {
+            return true
+        }
+        guard let claim = known.unguarded else { return false }
+        let key = try catalog.layout.claim(known.number, of: generation)
+        let stored = StoredClaim(number: known.number, key: key, modified: nil)
+        guard let found = try await catalog.claim(stored) else { return false }
+        return found.writer != claim.writer
     }
 
     /// Whether the store has lost the generation, or before there is one the state that it is to go
@@ -128,15 +166,25 @@ final class Ownership: Sendable {
         _ generation: GenerationID,
         number: UInt64,
         isStored: Bool,
-        parent: GenerationRecord.Parent? = nil
+        parent: GenerationRecord.Parent? = nil,
+        unguarded: WriterClaim? = nil
     ) {
         let now = MonotonicTime.now
+        let rivals = RivalWatch(
+            catalog: catalog,
+            own: generation,
+            parent: parent,
+            newest: newest ?? generation
+        )
         state.withLock { state in
             state.generation = generation
             state.number = number
             state.isStored = isStored
             state.parent = parent
-            state.nextLook = now + interval
+            state.unguarded = unguarded
+            state.rivals = rivals
+            state.pause = min(interval, Limits.claimLookIntervalFirst)
+            state.nextLook = now + state.pause
         }
     }
 }

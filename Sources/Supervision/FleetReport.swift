@@ -53,6 +53,8 @@ package struct FleetReport: Codable, Sendable {
         package var generationChanges: UInt64
         /// Gaps whose commits cannot be restored one by one.
         package var bridges: UInt64
+        /// Other agents that were found to store into the same place.
+        package var otherAgents: UInt64
         /// Objects that arrived.
         package var uploads: UInt64
         /// Bytes of them.
@@ -218,6 +220,7 @@ extension FleetReport.Replica {
         attachments = reading.attachments
         generationChanges = reading.generationChanges
         bridges = reading.bridges
+        otherAgents = reading.otherAgents
         uploads = reading.uploads
         uploadedBytes = reading.uploadedBytes
         uploadErrors = reading.uploadErrors

@@ -81,6 +81,11 @@ struct ReadingMetric: Sendable {
             .counter,
             "Gaps whose commits cannot be restored one by one."
         ) { Double($0.bridges) },
+        ReadingMetric(
+            "other_agents_total",
+            .counter,
+            "Other agents that were found to store into the same place."
+        ) { Double($0.otherAgents) },
         ReadingMetric("uploads_total", .counter, "Objects that arrived.") { Double($0.uploads) },
         ReadingMetric("uploaded_bytes_total", .counter, "Bytes of them.") {
             Double($0.uploadedBytes)

@@ -211,6 +211,91 @@ import Testing
         }
     }
 
+    private static func record(
+        _ random: UInt32,
+        parent: GenerationRecord.Parent? = nil
+    ) -> GenerationRecord {
+        let now = Timestamp.now
+        return GenerationRecord(
+            id: GenerationID(time: now, random: random),
+            created: now,
+            pageSize: PageSize(512)!,
+            parent: parent,
+            file: .init(name: "a.db", path: "/srv/a.db", mode: 0o644, uid: 0, gid: 0),
+            host: "clone",
+            highwater: "test",
+            sqlite: "3",
+            owner: nil
+        )
+    }
+
+    private static func store(_ record: GenerationRecord, in store: MemoryStore) async throws {
+        try await store.put(try CatalogLayout().record(of: record.id), bytes: record.encode())
+    }
+
+    @Test func `another agent in the same place is told once`() async throws {
+        let store = MemoryStore()
+        let told = Mutex<[GenerationID]>([])
+        let (old, own, rival) = (Self.record(1), Self.record(2), Self.record(3))
+        try await Self.store(old, in: store)
+        let ownership = Ownership(store: store, interval: 0, newest: old.id) { generation in
+            told.withLock { $0.append(generation.id) }
+        }
+        ownership.begin(own.id, parent: nil)
+        #expect(try await ownership.mayUpload())
+        #expect(told.withLock { $0 }.isEmpty)
+        try await Self.store(rival, in: store)
+        for _ in 0..<2 {
+            #expect(try await ownership.mayUpload(), "it has a generation of its own")
+            #expect(told.withLock { $0 } == [rival.id])
+        }
+    }
+
+    @Test func `a parent is somebody's only while it grows`() async throws {
+        let store = MemoryStore()
+        let parent = Self.record(1)
+        let own = Self.record(2, parent: .init(generation: parent.id, txid: TXID(9)))
+        try await Self.store(parent, in: store)
+        func log(_ first: Int, _ last: Int, _ kind: String = "log") async throws {
+            let txids = [first, last].map { TXID(UInt64($0)).description }.joined(separator: "-")
+            let key = "highwater-1/\(parent.id)/00/\(txids)-019ab697efd0-0123456789abcdef.\(kind)"
+            try await store.put(ObjectKey(key)!, bytes: [])
+        }
+        let watch = RivalWatch(
+            catalog: Catalog(store: store),
+            own: own.id,
+            parent: own.parent,
+            newest: own.id
+        )
+        try await log(8, 9)
+        // An upload that was on its way when its sender died.
+        try await log(10, 12)
+        #expect(await watch.look().isEmpty)
+        // Maintenance of any agent.
+        try await log(8, 12, "pack")
+        #expect(await watch.look().isEmpty)
+        try await log(13, 13)
+        #expect(await watch.look().map(\.id) == [parent.id])
+        #expect(await watch.look().isEmpty)
+    }
+
+    @Test func `a claim that was replaced in a store without conditions is not ours`() async throws
+    {
+        let store = MemoryStore()
+        let generation = GenerationID(time: .now, random: 1)
+        let ownerships = [1, 2].map { _ in
+            Ownership(store: UnconditionalStore(store), interval: 0)
+        }
+        try await ownerships[0].claim(generation, writer: WriterTag(1), after: TXID(1))
+        // The other one had looked before this claim was there.
+        let claim = try CatalogLayout().claim(1, of: generation)
+        store.objects[claim] = nil
+        try await ownerships[1].claim(generation, writer: WriterTag(2), after: TXID(1))
+        try await store.put(try CatalogLayout().record(of: generation), bytes: [])
+        #expect(try await !ownerships[0].mayUpload())
+        #expect(try await ownerships[1].mayUpload())
+    }
+
     @Test func `a claim that somebody else made first is not ours`() async throws {
         let store = MemoryStore()
         let generation = GenerationID(time: .now, random: 1)
@@ -219,4 +304,35 @@ import Testing
         try await ownership.claim(generation, writer: WriterTag(1), after: TXID(1))
         #expect(try await Catalog(store: store).claims(of: generation).map(\.number) == [1])
     }
+}
+
+/// A store that ignores conditions: it looks first, and then writes.
+private struct UnconditionalStore: ObjectStore {
+    private let store: MemoryStore
+
+    init(_ store: MemoryStore) { self.store = store }
+
+    func put(_ key: ObjectKey, body: any ObjectBody, ifAbsent: Bool) async throws(StoreError) {
+        try await store.put(key, body: body, ifAbsent: ifAbsent)
+    }
+
+    func get(_ key: ObjectKey, range: Range<UInt64>?) async throws(StoreError) -> [UInt8] {
+        try await store.get(key, range: range)
+    }
+
+    func head(_ key: ObjectKey) async throws(StoreError) -> ObjectInfo? {
+        try await store.head(key)
+    }
+
+    func list(
+        prefix: String,
+        after: String?,
+        limit: Int?
+    ) async throws(StoreError) -> [ObjectInfo] {
+        try await store.list(prefix: prefix, after: after, limit: limit)
+    }
+
+    func delete(_ keys: [ObjectKey]) async throws(StoreError) { try await store.delete(keys) }
+
+    func honoursIfAbsent() async throws(StoreError) -> Bool { false }
 }
