@@ -85,6 +85,15 @@ import Testing
     /// (Tests/Oracle/returning.py).
     static let returning = ["restored_earlier", "restored_hint_is_no_oath", "deleted_underneath"]
 
+    /// Two live agents on copies of one database (Tests/Oracle/rivals.py).
+    static let rivals = [
+        "copied_alive", "cloned_alive", "s3_cloned_alive", "s3_copied_alive_without_conditions",
+        "s3_cloned_alive_without_conditions",
+    ]
+
+    /// Random damage to a store (Tests/Oracle/spoiled.py).
+    static let spoiled = ["spoiled_store"]
+
     /// What scripts/test.sh runs by itself: its figure is a matter of the machine's time.
     static let alone = ["wal_is_bounded", "wal_is_bounded_beside_checkpoints"]
 
@@ -127,6 +136,18 @@ import Testing
         try await Oracle.expect(scenario)
     }
 
+    @Test(arguments: rivals)
+    func `two agents of one destination say so and damage nothing`(
+        _ scenario: String
+    ) async throws {
+        try await Oracle.expect(scenario)
+    }
+
+    @Test(arguments: spoiled)
+    func `damage is never handed over, and is found`(_ scenario: String) async throws {
+        try await Oracle.expect(scenario)
+    }
+
     @Test(arguments: badInput)
     func `bad input is refused without harm`(_ scenario: String) async throws {
         try await Oracle.expect(scenario)
@@ -145,7 +166,7 @@ import Testing
         let known =
             Self.application + Self.lifecycle + Self.badInput + HazardTests.all
             + BucketTests.scenarios + Self.fleet + RecoveryTests.scenarios + Self.upkeep
-            + Self.returning
+            + Self.returning + Self.rivals + Self.spoiled
         #expect(names.map(String.init).filter { !Self.alone.contains($0) } == known)
         #expect(names.contains { $0 == Self.alone[0] })
     }

@@ -24,8 +24,10 @@ import over_s3
 import packaging
 import recovery
 import returning
+import rivals
 import s3_refusals
 import scenarios
+import spoiled
 import upkeep
 from testbed import Testbed
 
@@ -35,13 +37,14 @@ ALL |= hazards.SCENARIOS | doctor.SCENARIOS | packaging.SCENARIOS | containers.S
 ALL |= OVER_S3
 ALL |= fleet.SCENARIOS
 ALL |= recovery.SCENARIOS | upkeep.SCENARIOS | returning.SCENARIOS
+ALL |= rivals.SCENARIOS | spoiled.SCENARIOS
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def run(name, options, seed):
     started = time.monotonic()
     try:
-        over_s3 = name in OVER_S3 or options.store == "s3"
+        over_s3 = name.startswith("s3_") or options.store == "s3"
         with Testbed(options.binary, options.keep, seed, over_s3, options.faults) as bed:
             try:
                 ALL[name](bed)
