@@ -139,6 +139,15 @@ package struct Timeline: Sendable {
         return orphans.first { $0.name.maxTXID > last }
     }
 
+    /// The first log segment that lies beyond the last restorable state and is younger: commits
+    /// that were stored and cannot be restored. Older ones are what a history before it has left.
+    package var firstLostSegment: StoredSegment? {
+        guard let run = current else { return orphans.first }
+        return orphans.first {
+            $0.name.maxTXID > run.last && $0.name.time > run.lastTime ?? Timestamp(milliseconds: 0)
+        }
+    }
+
     /// Takes in a level that was stored since the listing.
     package mutating func add(level: StoredSegment) {
         let end = level.name.maxTXID

@@ -70,14 +70,28 @@ package struct TargetResolver: Sendable {
                 "the generation has no complete snapshot; nothing of it can be restored"
             )
         }
-        var resolved = Resolved(txid: last)
-        if let orphan = tip.firstOrphanBeyondEnd {
-            resolved.notes.append(
-                "commits from \(last.next) on cannot be restored: "
-                    + "'\(orphan.key)' lies beyond a hole"
-            )
+        if let lost = tip.firstLostSegment {
+            throw hole("the newest commit", after: last, before: lost, tip)
         }
-        return resolved
+        return Resolved(txid: last)
+    }
+
+    /// Why a target cannot be told: commits after `last` are missing.
+    private func hole(
+        _ target: String,
+        after last: TXID,
+        before lost: StoredSegment,
+        _ timeline: Timeline
+    ) -> RestoreError {
+        let end = max(last, lost.name.minTXID.previous)
+        let missing =
+            end > last ? "commits \(last.next) to \(end)" : "what commits from \(end) on go on from"
+        return RestoreError(
+            .hole,
+            "\(target) lies beyond a hole: \(missing) are missing in generation "
+                + "\(timeline.generation.id), and '\(lost.key)' comes after them; the last state "
+                + "before the hole is -txid \(last); what can be restored: \(lineage.windowText)"
+        )
     }
 
     /// The last commit of the line before the first one that was seen after `time`.
@@ -89,8 +103,17 @@ package struct TargetResolver: Sendable {
             )
         }
         for member in lineage.members {
-            for run in member.timeline.runs.reversed() {
-                if let found = try await resolve(time, in: run, cut: member.cut) { return found }
+            for (index, run) in member.timeline.runs.enumerated().reversed() {
+                guard let found = try await resolve(time, in: run, cut: member.cut) else {
+                    continue
+                }
+                if found.txid == run.last, member.cut.map({ $0 > run.last }) ?? true,
+                    let end = run.lastTime, end < time,
+                    let lost = Self.lost(after: index, in: member.timeline)
+                {
+                    throw hole("\(time)", after: run.last, before: lost, member.timeline)
+                }
+                return found
             }
         }
         throw RestoreError(
@@ -98,6 +121,14 @@ package struct TargetResolver: Sendable {
             "\(time) is before the first restorable state; what can be restored: "
                 + lineage.windowText
         )
+    }
+
+    /// What lies beyond the hole that follows a run; nil when none does.
+    private static func lost(after index: Int, in timeline: Timeline) -> StoredSegment? {
+        guard index + 1 < timeline.runs.count else { return timeline.firstLostSegment }
+        let following = timeline.runs[index + 1]
+        guard following.first > timeline.runs[index].last.next else { return nil }
+        return following.snapshots.first
     }
 
     private func resolve(_ time: Timestamp, in run: Run, cut: TXID?) async throws -> Resolved? {

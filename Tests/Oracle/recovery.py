@@ -331,6 +331,9 @@ def targets_outside(bed):
         first = os.path.basename(logs[1]).split("-")[0]
         os.remove(logs[1])
         refused(bed, ["restore", "-o", output, "-txid", first, bed.url], OUTSIDE, "hole", first)
+        last = f"{int(first, 16) - 1:016x}"
+        for target in ([], ["-timestamp", "0s"]):
+            refused(bed, ["restore", "-o", output, *target, bed.url], OUTSIDE, "hole", last)
     assert os.listdir(bed.scratch) == [], os.listdir(bed.scratch)
 
 

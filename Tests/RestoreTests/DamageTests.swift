@@ -37,6 +37,39 @@ import Testing
         #expect(error?.message.contains(first.description) == true)
         // The second snapshot lies beyond the hole.
         #expect(try await bench.restore(.latest) == history.file(at: history.txid))
+        try await expectHole(.timestamp(history.times[first]!), after: first.previous, bench)
+        let before = RestoreTarget.timestamp(history.times[first.previous]!)
+        #expect(try await bench.plan(before).txid == first.previous)
+    }
+
+    private func expectHole(
+        _ target: RestoreTarget,
+        after last: TXID,
+        _ bench: RestoreBench
+    ) async throws {
+        let error = await #expect(throws: RestoreError.self) { try await bench.plan(target) }
+        #expect(error?.code == .hole)
+        #expect(error?.message.contains("-txid \(last);") == true, "\(error?.message ?? "")")
+    }
+
+    @Test func `the newest state is refused where newer commits were stored and cannot be reached`()
+        async throws
+    {
+        var history = SampleHistory(seed: 29)
+        try await history.beginGeneration()
+        try await history.snapshot()
+        try await history.log(commits: 3)
+        let last = history.txid
+        try await history.log(commits: 3)
+        let gone = key(history, ".log", at: 1)
+        try await history.log(commits: 3)
+        history.store.objects[gone] = nil
+        let bench = RestoreBench(history.store)
+        try await expectHole(.latest, after: last, bench)
+        try await expectHole(.timestamp(history.times[history.txid]!), after: last, bench)
+        try await expectHole(.timestamp(history.times[last.next]!), after: last, bench)
+        #expect(try await bench.restore(.txid(last)) == history.file(at: last))
+        #expect(try await bench.plan(.timestamp(history.times[last]!)).txid == last)
     }
 
     @Test func `a fork stops a restore until a history is chosen`() async throws {

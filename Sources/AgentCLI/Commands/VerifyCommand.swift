@@ -105,7 +105,15 @@ struct VerifyCommand: AsyncParsableCommand {
         check.parallelism = resources.parallelism
         check.memoryBytes = try resources.memoryBytes()
         check.subset = .init(thousandths: try share(), on: .now)
-        if let scratch { check.scratchFolder = scratch }
+        if let scratch {
+            guard try FileSystem.status(scratch)?.isFolder == true else {
+                throw RestoreError(
+                    .usage,
+                    "the folder '\(scratch)' does not exist; name another one with -scratch"
+                )
+            }
+            check.scratchFolder = scratch
+        }
         check.checkFile = try integrity.depth(otherwise: .full).map {
             SQLiteCheck.closure($0, on: executor)
         }
