@@ -327,13 +327,13 @@ def targets_outside(bed):
     )
     refused(bed, ["restore", "-o", output, "-before-txid", "0x0", bed.url], OUTSIDE)
     logs = segments(bed, ".log")
-    if len(logs) >= 3:
-        first = os.path.basename(logs[1]).split("-")[0]
-        os.remove(logs[1])
-        refused(bed, ["restore", "-o", output, "-txid", first, bed.url], OUTSIDE, "hole", first)
-        last = f"{int(first, 16) - 1:016x}"
-        for target in ([], ["-timestamp", "0s"]):
-            refused(bed, ["restore", "-o", output, *target, bed.url], OUTSIDE, "hole", last)
+    assert len(logs) >= 3, logs
+    first = os.path.basename(logs[1]).split("-")[0]
+    os.remove(logs[1])
+    refused(bed, ["restore", "-o", output, "-txid", first, bed.url], OUTSIDE, "hole", first)
+    last = f"{int(first, 16) - 1:016x}"
+    for target in ([], ["-timestamp", "0s"]):
+        refused(bed, ["restore", "-o", output, *target, bed.url], OUTSIDE, "hole", last)
     assert os.listdir(bed.scratch) == [], os.listdir(bed.scratch)
 
 
