@@ -15,7 +15,8 @@ mkdir -p .build
 eval "export $(scripts/python.sh --print-environment)"
 export PYTHONDONTWRITEBYTECODE=1
 
-# Real S3 servers come up while the build runs. One that cannot be had is skipped with its reason.
+# Real S3 servers come up while the build runs. One that cannot be installed is skipped, and the
+# totals say why; one that is installed and does not come up fails the run.
 servers=(python3 Tests/S3Servers/servers.py)
 { "${servers[@]}" python || true; "${servers[@]}" up; } >.build/servers.log 2>&1 &
 starting=$!
@@ -33,8 +34,15 @@ step "build"
 "$swift" build --build-tests
 
 step "S3 servers"
-wait "$starting" || true
+came_up=0
+wait "$starting" || came_up=$?
 cat .build/servers.log
+if [[ $came_up -ne 0 ]]; then
+    echo "FAILED: not every S3 server came up; see above"
+    exit 1
+fi
+HIGHWATER_S3_SERVERS=$("${servers[@]}" list | sed 's/^{"kind": "\([a-z]*\)".*/\1/' | xargs)
+export HIGHWATER_S3_SERVERS
 
 step "tests"
 # What keeps a core busy for a minute runs by itself: other tests look at the clock.
@@ -66,6 +74,8 @@ scripts/sim.sh "$fresh-$((fresh + 99))" 2>&1 |
 
 step "totals"
 grep -aE 'Test run with [0-9]+ tests?' "$log" || echo "no test run finished"
+grep -ahE 'skipped: .*|S3 server .* failed: .*' .build/servers.log "$log" | sort -u | head -n 20 ||
+    true
 if [[ $status -ne 0 ]]; then
     grep -aE 'recorded an issue|(Test|Suite) .* failed after' "$log" | head -n 60 || true
     echo "FAILED after $((SECONDS - started)) s; the whole log is $log"

@@ -71,19 +71,24 @@ struct LabServer: Codable, Sendable {
 
     /// The servers that run now; a line on standard output says which do not.
     static let running: [LabServer] = {
-        let program = StrictServer.folder.appending(path: "servers.py").path
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        let outcome = try? PythonProgram.run("python3", program, ["list"])
-        let servers = (outcome?.output ?? "").split(separator: "\n").compactMap {
-            try? decoder.decode(LabServer.self, from: Data($0.utf8))
-        }
+        let servers = all()
         for kind in ["ceph", "swift", "rclone", "moto"]
         where !servers.contains(where: { $0.kind == kind }) {
             print("skipped: no S3 server \(kind); Tests/S3Servers/servers.py up \(kind)")
         }
         return servers
     }()
+
+    /// The servers that run at this moment.
+    static func all() -> [LabServer] {
+        let program = StrictServer.folder.appending(path: "servers.py").path
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let outcome = try? PythonProgram.run("python3", program, ["list"])
+        return (outcome?.output ?? "").split(separator: "\n").compactMap {
+            try? decoder.decode(LabServer.self, from: Data($0.utf8))
+        }
+    }
 }
 
 extension StrictServer {

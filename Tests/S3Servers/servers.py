@@ -5,8 +5,9 @@ servers.py down [KIND...]   ends them by process id and removes their data
 servers.py list [KIND...]   one line of JSON for each that runs
 servers.py python           installs boto3 and prints the Python that has it
 
-Everything lies below .build/servers. A server that cannot be had is skipped, with its reason on
-standard error.
+Everything lies below .build/servers. A server that cannot be installed is skipped, with its reason
+on standard error. One that is installed has to come up: it gets three starts, each at other ports,
+and when all fail the exit code is 1, after the end of its logs.
 """
 
 import concurrent.futures
@@ -24,7 +25,7 @@ import ceph
 import moto
 import openstack
 import rclone
-from packages import Installation, Unavailable
+from packages import Failed, Installation, Unavailable
 from processes import Processes
 
 BUILD = os.path.join(os.path.dirname(os.path.dirname(HERE)), ".build", "servers")
@@ -35,6 +36,7 @@ KEYS = {
 }
 BUCKET = "highwater-lab"
 REGION = "us-east-1"
+STARTS = 3
 
 
 def keys_of(kind):
@@ -50,33 +52,47 @@ def description_path(kind):
     return os.path.join(folder_of(kind), "server.json")
 
 
+def say(*lines):
+    print("\n".join(lines), file=sys.stderr, flush=True)
+
+
 def up(kind):
-    """Starts one server and makes its bucket; returns what a client needs to know."""
-    folder = folder_of(kind)
-    if description := running(kind):
-        return description
-    down(kind)
-    os.makedirs(folder)
+    """Starts one server and makes its bucket; whether all is well, which a server that cannot be
+    installed here is."""
+    if running(kind):
+        return True
     began = time.monotonic()
-    processes = Processes(folder)
+    for attempt in range(1, STARTS + 1):
+        down(kind)
+        os.makedirs(folder_of(kind))
+        processes = Processes(folder_of(kind))
+        try:
+            endpoint = start(kind, processes)
+        except Unavailable as error:
+            say(f"skipped: S3 server {kind} cannot be installed: {error}")
+            return True
+        except (Failed, OSError) as error:
+            processes.stop()
+            say(f"S3 server {kind}, start {attempt} of {STARTS} failed: {error}",
+                *processes.tails())
+        else:
+            say(f"S3 server {kind} at {endpoint} after {time.monotonic() - began:.1f} s")
+            return True
+    say(f"FAILED: S3 server {kind} is installed, and does not come up")
+    return False
+
+
+def start(kind, processes):
+    """One start; returns the endpoint, where the bucket is."""
     keys = keys_of(kind)
-    try:
-        endpoint = KINDS[kind].start(Installation(BUILD), processes, folder, keys)
-        bucket.create(endpoint, REGION, BUCKET, keys)
-    except (Unavailable, OSError) as error:
-        processes.stop()
-        print(f"skipped: S3 server {kind}: {error}", file=sys.stderr, flush=True)
-        return None
+    endpoint = KINDS[kind].start(Installation(BUILD), processes, folder_of(kind), keys)
+    bucket.create(endpoint, REGION, BUCKET, keys)
     description = {
         "kind": kind, "endpoint": endpoint, "region": REGION, "bucket": BUCKET, **keys,
     }
     with open(description_path(kind), "w", encoding="utf-8") as f:
         json.dump(description, f)
-    print(
-        f"S3 server {kind} at {endpoint} after {time.monotonic() - began:.1f} s",
-        file=sys.stderr, flush=True,
-    )
-    return description
+    return endpoint
 
 
 def running(kind):
@@ -112,7 +128,8 @@ def main():
         raise SystemExit(__doc__)
     if command == "up":
         with concurrent.futures.ThreadPoolExecutor(len(kinds)) as pool:
-            list(pool.map(up, kinds))
+            if not all(list(pool.map(up, kinds))):
+                raise SystemExit(1)
     elif command == "down":
         for kind in kinds:
             down(kind)

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from packages import Unavailable
+from packages import Failed
 
 
 def signed(method, endpoint, path, region, keys, payload=b""):
@@ -34,7 +34,7 @@ def signed(method, endpoint, path, region, keys, payload=b""):
     })
 
 
-def create(endpoint, region, name, keys, seconds=30):
+def create(endpoint, region, name, keys, seconds=60):
     """Makes the bucket; a server that only just started may need some attempts."""
     until = time.monotonic() + seconds
     while True:
@@ -48,5 +48,5 @@ def create(endpoint, region, name, keys, seconds=30):
         except OSError as error:
             problem = str(error)
         if time.monotonic() > until:
-            raise Unavailable(f"the bucket could not be made: {problem}")
+            raise Failed(f"the bucket could not be made: {problem}")
         time.sleep(0.3)

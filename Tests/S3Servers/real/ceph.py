@@ -5,7 +5,7 @@ import os
 import uuid
 
 from packages import run
-from processes import answers, free_ports
+from processes import Ports
 
 PACKAGES = ("radosgw", "ceph-mon", "ceph-osd", "ceph-common")
 CONFIGURATION = """[global]
@@ -76,7 +76,7 @@ def start(installation, processes, folder, keys):
     for name in ("mon.a", "osd.0", "rgw", "log", "run", "crash"):
         os.makedirs(os.path.join(folder, name))
     # The OSD takes several ports, from the third on.
-    ports = free_ports(24)
+    ports = Ports.take(24)
     libraries = [f for f in installation.library_folders() if f.endswith("-linux-gnu")]
     fsid = str(uuid.uuid4())
     path = os.path.join(folder, "ceph.conf")
@@ -96,20 +96,17 @@ def start(installation, processes, folder, keys):
          f"[v2:127.0.0.1:{ports[1]}]", f"{folder}/monmap"], env=environment)
     run([program("ceph-mon"), "--mkfs", "-i", "a", "--monmap", f"{folder}/monmap"],
         env=environment)
-    monitor = processes.start("mon", [program("ceph-mon"), "-f", "-i", "a"], env=environment)
-    processes.wait(monitor, "ceph-mon", 30, lambda: os.path.exists(f"{folder}/run/mon.a.asok"))
+    processes.start("mon", [program("ceph-mon"), "-f", "-i", "a"], env=environment)
+    processes.wait("ceph-mon", 60, lambda: os.path.exists(f"{folder}/run/mon.a.asok"))
     identity = str(uuid.uuid4())
     ceph("osd", "new", identity, "0")
     run([program("ceph-osd"), "-i", "0", "--mkfs", "--osd-uuid", identity], env=environment)
-    osd = processes.start("osd", [program("ceph-osd"), "-f", "-i", "0"], env=environment)
-    processes.wait(osd, "ceph-osd", 60, lambda: json.loads(
+    processes.start("osd", [program("ceph-osd"), "-f", "-i", "0"], env=environment)
+    processes.wait("ceph-osd", 120, lambda: json.loads(
         ceph("osd", "stat", "--format", "json"))["num_up_osds"] == 1)
-    gateway = processes.start(
-        "rgw", [program("radosgw"), "-f", "-n", "client.rgw"], env=environment
-    )
-    endpoint = f"http://127.0.0.1:{ports[0]}"
+    processes.start("rgw", [program("radosgw"), "-f", "-n", "client.rgw"], env=environment)
     # The user's pools and the gateway's are the same: it makes them first.
-    processes.wait(gateway, "radosgw", 120, lambda: answers(endpoint))
+    endpoint = processes.wait_answering("rgw", ports[0], 120)
     run([program("radosgw-admin"), "user", "create", "--uid=lab", "--display-name=lab",
          f"--access-key={keys['access_key']}", f"--secret-key={keys['secret_key']}",
          "--no-mon-config"], env=environment, timeout=60)

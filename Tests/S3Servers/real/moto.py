@@ -1,16 +1,14 @@
 """moto's server: everything in memory, signatures not checked."""
 
-from processes import answers, free_ports
+from processes import Ports
 
 
 def start(installation, processes, folder, keys):
     installation.pip("moto[server]")
-    (port,) = free_ports(1)
+    (port,) = Ports.take(1)
     command = [
         installation.python, "-c", "import sys; from moto.server import main; main(sys.argv[1:])",
         "-H", "127.0.0.1", "-p", str(port),
     ]
-    process = processes.start("moto", command)
-    endpoint = f"http://127.0.0.1:{port}"
-    processes.wait(process, "moto", 60, lambda: answers(endpoint))
-    return endpoint
+    processes.start("moto", command)
+    return processes.wait_answering("moto", port, 120)

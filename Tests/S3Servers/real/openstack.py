@@ -3,7 +3,7 @@
 import os
 
 from packages import run
-from processes import answers, free_ports
+from processes import Ports
 
 PACKAGES = ("swift-proxy", "swift-account", "swift-container", "swift-object", "memcached")
 TYPES = ("account", "container", "object")
@@ -99,7 +99,7 @@ sys.exit(run_wsgi(sys.argv[2], sys.argv[3], verbose=True))
 
 def start(installation, processes, folder, keys):
     installation.debian(*PACKAGES)
-    ports = free_ports(5)
+    ports = Ports.take(5)
     etc = f"{folder}/etc"
     for name in ("srv/d1", "cache", "etc"):
         os.makedirs(os.path.join(folder, name))
@@ -122,15 +122,14 @@ def start(installation, processes, folder, keys):
         installation.program("memcached"), "-u", user, "-l", "127.0.0.1", "-p", str(ports[4]),
         "-U", "0", "-m", "32",
     ], env=environment)
-    last = None
     for kind in (*TYPES, "proxy"):
-        last = processes.start(kind, [
+        processes.start(kind, [
             "/usr/bin/python3", "-c", LAUNCHER, etc, f"{etc}/{kind}-server.conf",
             f"{kind}-server",
         ], env=environment)
-    endpoint = f"http://127.0.0.1:{ports[0]}"
-    processes.wait(last, "the swift proxy", 60, lambda: answers(endpoint + "/healthcheck"))
-    return endpoint
+    for name, port in zip((*TYPES, "memcached"), ports[1:]):
+        processes.wait_listening(name, port, 120)
+    return processes.wait_answering("proxy", ports[0], 120, "/healthcheck")
 
 
 def write(path, text):

@@ -22,7 +22,11 @@ UNNEEDED = re.compile(
 
 
 class Unavailable(Exception):
-    """A server cannot be had here; the text says why."""
+    """A server cannot be installed here; the text says why."""
+
+
+class Failed(Exception):
+    """A server that is installed did not come up; the text says why."""
 
 
 class Installation:
@@ -48,10 +52,12 @@ class Installation:
         if os.path.exists(stamp):
             return
         with self.locked():
+            if os.path.exists(stamp):
+                return
             if not os.path.exists(self.python):
                 base = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else "python3"
-                run([base, "-m", "venv", os.path.dirname(os.path.dirname(self.python))])
-            run([self.python, "-m", "pip", "install", "--quiet", *requirements])
+                fetch([base, "-m", "venv", os.path.dirname(os.path.dirname(self.python))])
+            fetch([self.python, "-m", "pip", "install", "--quiet", *requirements])
             open(stamp, "w").close()
 
     def debian(self, *packages):
@@ -76,7 +82,7 @@ class Installation:
         ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0 and os.getuid() == 0:
-            subprocess.run(["apt-get", "update", "-qq"], capture_output=True, timeout=300)
+            fetch(["apt-get", "update", "-qq"])
             done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             reason = (done.stderr.strip().splitlines() or ["apt-get fails"])[-1]
@@ -93,7 +99,7 @@ class Installation:
         ]
         if missing:
             command = ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", *missing]
-            run(command, cwd=cache, timeout=300)
+            fetch(command, cwd=cache)
         return [os.path.join(cache, name) for name in names]
 
     def program(self, name):
@@ -104,7 +110,7 @@ class Installation:
                 return path
         found = shutil.which(name)
         if found is None:
-            raise Unavailable(f"no program {name}")
+            raise Failed(f"no program {name} in what was installed")
         return found
 
     def library_folders(self):
@@ -123,11 +129,23 @@ class Installation:
         }
 
 
-def run(command, **options):
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, **options
-    )
+def fetch(command, **options):
+    """Runs apt or pip; what they cannot get is not to be had here."""
+    try:
+        return run(command, timeout=600, **options)
+    except Failed as error:
+        raise Unavailable(str(error)) from error
+
+
+def run(command, timeout=120, **options):
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
+            **options,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{' '.join(command[:6])}: did not end in {timeout} s") from None
     if done.returncode != 0:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Unavailable(f"{' '.join(command[:6])}: {' '.join(lines[-3:]) or done.returncode}")
+        raise Failed(f"{' '.join(command[:6])}: {' '.join(lines[-3:]) or done.returncode}")
     return done.stdout

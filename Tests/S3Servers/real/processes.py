@@ -1,7 +1,9 @@
 """Processes of a server: started in a session of their own, recorded, ended by their ids."""
 
+import glob
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -9,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 
-from packages import Unavailable
+from packages import Failed
 
 
 def start_time(pid):
@@ -29,6 +31,7 @@ class Processes:
         self.folder = folder
         self.path = os.path.join(folder, "processes.json")
         self.known = []
+        self.started = {}
         if os.path.exists(self.path):
             with open(self.path, encoding="utf-8") as f:
                 self.known = json.load(f)
@@ -42,29 +45,43 @@ class Processes:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, **options,
             )
+        self.started[name] = process
         self.known.append((process.pid, start_time(process.pid)))
         with open(self.path, "w", encoding="utf-8") as f:
             json.dump(self.known, f)
         return process
 
-    def wait(self, process, what, seconds, ready):
-        """Until `ready` says so; the process has to live meanwhile."""
+    def wait(self, what, seconds, ready):
+        """Until `ready` says so; all processes have to live meanwhile."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if process.poll() is not None:
-                raise Unavailable(f"{what} ended with {process.returncode}: {self.tail()}")
+            for name, process in self.started.items():
+                if process.poll() is not None:
+                    raise Failed(f"{name} ended with {process.returncode}")
             if ready():
                 return
             time.sleep(0.1)
-        raise Unavailable(f"{what} was not ready in {seconds} s: {self.tail()}")
+        raise Failed(f"{what} was not ready in {seconds} s")
 
-    def tail(self):
-        texts = []
-        for name in sorted(os.listdir(self.folder)):
-            if name.endswith(".log"):
-                with open(os.path.join(self.folder, name), errors="replace") as f:
-                    texts.append(f"{name}: {f.read()[-300:].strip()}")
-        return " | ".join(texts)
+    def wait_listening(self, name, port, seconds):
+        """Until the process itself listens at the port, whoever else answers there."""
+        self.wait(name, seconds, lambda: listens(self.started[name].pid, port))
+
+    def wait_answering(self, name, port, seconds, path="/"):
+        """Until the process answers HTTP requests at the port; returns its endpoint."""
+        endpoint = f"http://127.0.0.1:{port}"
+        self.wait_listening(name, port, seconds)
+        self.wait(name, seconds, lambda: answers(endpoint + path))
+        return endpoint
+
+    def tails(self):
+        """The last lines of every log."""
+        lines = []
+        for path in sorted(glob.glob(os.path.join(self.folder, "**/*.log"), recursive=True)):
+            with open(path, errors="replace") as f:
+                last = f.read()[-4000:].splitlines()[-15:]
+            lines += [f"    {os.path.relpath(path, self.folder)}: {line}" for line in last]
+        return lines
 
     def stop(self):
         """Ends every process, the last one first, with SIGKILL where SIGTERM does not do."""
@@ -101,23 +118,61 @@ def answers(url):
     return True
 
 
-def free_ports(count):
-    """Ports that are free now, below the range that the kernel hands out by itself."""
-    found, sockets = [], []
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as f:
-        lowest = int(f.read().split()[0])
-    port = 10_000 + os.getpid() * 37 % max(1, lowest - 12_000)
-    while len(found) < count:
-        port += 1
-        candidate = socket.socket()
+def listens(pid, port):
+    """Whether this very process listens at a port of 127.0.0.1."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in f]
+    sockets = {
+        f"socket:[{row[9]}]" for row in rows
+        if row[3] == "0A" and row[1].endswith(f":{port:04X}")
+    }
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return False
+    for name in names:
         try:
-            candidate.bind(("127.0.0.1", port))
+            if os.readlink(f"/proc/{pid}/fd/{name}") in sockets:
+                return True
         except OSError:
-            candidate.close()
-            found, sockets = [], []
             continue
-        sockets.append(candidate)
-        found.append(port)
-    for candidate in sockets:
-        candidate.close()
-    return found
+    return False
+
+
+class Ports:
+    """Ports that nobody else here is given: neither another server of this process, which starts
+    at the same time, nor a process that gives out ports by the same rule. Each port is marked by a
+    socket in the abstract namespace, which is the network's and ends with this process, when the
+    server has long bound its ports."""
+
+    _marks = []
+
+    @classmethod
+    def take(cls, count):
+        """`count` ports in a row, below the range that the kernel hands out by itself."""
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="utf-8") as f:
+            lowest = int(f.read().split()[0])
+        for _ in range(1000):
+            first = random.randrange(10_000, max(10_001, lowest - count))
+            marks = cls._mark(range(first, first + count))
+            if marks:
+                cls._marks += marks
+                return list(range(first, first + count))
+        raise Failed(f"no {count} free ports in a row between 10000 and {lowest}")
+
+    @staticmethod
+    def _mark(ports):
+        """The marks of all these ports; None where one is taken or in use."""
+        marks = []
+        try:
+            for port in ports:
+                mark = socket.socket(socket.AF_UNIX)
+                marks.append(mark)
+                mark.bind(f"\0highwater-test-port-{port}")
+                with socket.socket() as candidate:
+                    candidate.bind(("127.0.0.1", port))
+        except OSError:
+            for mark in marks:
+                mark.close()
+            return None
+        return marks

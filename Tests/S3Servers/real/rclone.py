@@ -2,7 +2,7 @@
 
 import os
 
-from processes import answers, free_ports
+from processes import Ports
 
 
 def program(installation):
@@ -14,12 +14,10 @@ def start(installation, processes, folder, keys):
     binary = program(installation)
     os.makedirs(f"{folder}/data")
     open(f"{folder}/rclone.conf", "w").close()
-    (port,) = free_ports(1)
-    process = processes.start("rclone", [
+    (port,) = Ports.take(1)
+    processes.start("rclone", [
         binary, "serve", "s3", "--config", f"{folder}/rclone.conf", "--cache-dir",
         f"{folder}/cache", "--addr", f"127.0.0.1:{port}", "--auth-key",
         f"{keys['access_key']},{keys['secret_key']}", "--vfs-cache-mode", "off", f"{folder}/data",
     ])
-    endpoint = f"http://127.0.0.1:{port}"
-    processes.wait(process, "rclone", 30, lambda: answers(endpoint))
-    return endpoint
+    return processes.wait_answering("rclone", port, 120)
