@@ -72,29 +72,28 @@ struct MultipartUpload {
             returning: Result<[Part], StoreError>.self
         ) { group in
             var parts: [Part] = []
-            var underWay = 0
-            var bytesUnderWay = 0
-            var pieces = first
+            var underWay = 1
+            var bytesUnderWay = first.reduce(0) { $0 + $1.count }
             var number = 1
+            group.addTask { await self.sendPart(id, 1, first) }
             do throws(StoreError) {
-                while true {
-                    let byteCount = pieces.reduce(0) { $0 + $1.count }
+                while !source.isAtEnd {
+                    number += 1
+                    try checkNumber(number)
+                    // A part is read once there is room for it: none waits in memory for others.
+                    let size = plan.partSize(number)
                     while underWay >= store.configuration.uploadConcurrency
-                        || (underWay > 0 && bytesUnderWay + byteCount > Limits.uploadBufferBytes)
+                        || (underWay > 0 && bytesUnderWay + size > Limits.uploadBufferBytes)
                     {
                         guard let done = try await group.next()?.get() else { break }
                         underWay -= 1
                         bytesUnderWay -= done.byteCount
                         parts.append(done)
                     }
-                    let (body, index) = (pieces, number)
+                    let (body, index) = (try await store.part(&source, size: size, key), number)
                     group.addTask { await self.sendPart(id, index, body) }
                     underWay += 1
-                    bytesUnderWay += byteCount
-                    if source.isAtEnd { break }
-                    number += 1
-                    try checkNumber(number)
-                    pieces = try await store.part(&source, size: plan.partSize(number), key)
+                    bytesUnderWay += body.reduce(0) { $0 + $1.count }
                 }
                 while let done = try await group.next()?.get() { parts.append(done) }
                 return .success(parts.sorted { $0.number < $1.number })

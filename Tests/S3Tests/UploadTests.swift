@@ -15,6 +15,7 @@ import Testing
         var left: Int
         var piece = 1_000_003
         var breaksAtEnd = false
+        var read: @Sendable (_ count: Int) -> Void = { _ in }
         var byteCount: UInt64? { nil }
         struct Broken: Error {}
 
@@ -25,6 +26,7 @@ import Testing
             }
             let count = min(left, piece)
             left -= count
+            read(count)
             return [UInt8](repeating: UInt8(truncatingIfNeeded: left), count: count)
         }
     }
@@ -129,6 +131,27 @@ import Testing
         )
         #expect(subject.transport.requests.last?.method == .head)
         #expect(subject.counters.values.requests[.uploadPart] == 3)
+    }
+
+    @Test func `a part is read when there is room for it`() async throws {
+        let inMemory = Mutex((now: 0, most: 0))
+        let uploads = Uploads { request in
+            guard request.method == .put else { return nil }
+            inMemory.withLock { $0.now -= request.body.byteCount }
+            return nil
+        }
+        let subject = try subject(uploads)
+        var body = Pieces(left: 100 << 20)
+        body.read = { count in
+            inMemory.withLock { memory in
+                memory.now += count
+                memory.most = max(memory.most, memory.now)
+            }
+        }
+        try await subject.store.put(key, body: body, ifAbsent: false)
+        #expect(subject.counters.values.requests[.uploadPart] == 13)
+        // One piece more is read to know whether there is another part.
+        #expect(inMemory.withLock { $0.most } <= Limits.uploadBufferBytes + body.piece)
     }
 
     @Test func `a part that fails is sent again, alone`() async throws {
