@@ -36,7 +36,7 @@ extension S3Client {
     private func remedy(for failure: S3Failure, _ course: Course) -> Remedy {
         guard case .answer(let answer) = failure.cause else { return failure.remedy }
         let isRefusal = answer.status == 400 || answer.status == 403
-        if isRefusal, let region = answer.region, region != self.region,
+        if isRefusal, let region = answer.region, region != course.signedFor,
             configuration.provider.hasRegions || answer.code == "AuthorizationHeaderMalformed"
         {
             return .region
@@ -100,7 +100,9 @@ extension S3Client {
         case .credentials:
             guard let refused = course.signedBy else { return false }
             return await credentials.replace(refused)
-        case .region: return moved(by: answer)
+        case .region:
+            // Another request may have been told so before: then this one only has to follow.
+            return region != course.signedFor || moved(by: answer)
         case .none, .again, .later: return false
         }
     }

@@ -99,6 +99,7 @@ package final class S3Client: Sendable {
         var tried: Set<Remedy> = []
         var signedAt = Timestamp(milliseconds: 0)
         var signedBy: Credentials?
+        var signedFor = ""
     }
 
     // MARK: - One attempt
@@ -113,6 +114,7 @@ package final class S3Client: Sendable {
         let prepared = prepare(request, signingCredentials)
         course.signedAt = prepared.signedAt
         course.signedBy = signingCredentials
+        course.signedFor = prepared.region
         var received = 0
         defer {
             let elapsed = (clock.monotonic() - started) / Nanoseconds.millisecond
@@ -181,6 +183,7 @@ package final class S3Client: Sendable {
     private struct Prepared {
         let http: HTTPRequest
         let signedAt: Timestamp
+        let region: String
     }
 
     /// The request as this attempt sends it: dated now, signed, encoded.
@@ -232,7 +235,7 @@ package final class S3Client: Sendable {
             http.options.lowSpeedSeconds = max(http.options.lowSpeedSeconds, limit / 1000)
         }
         http.options.totalMilliseconds = request.totalMilliseconds ?? 0
-        return Prepared(http: http, signedAt: signedAt)
+        return Prepared(http: http, signedAt: signedAt, region: signer.region)
     }
 
     private static let userAgent = "highwater"

@@ -56,6 +56,25 @@ import Testing
         #expect(error?.code == .invalid)
     }
 
+    @Test func `requests that were under way follow a redirect that another one was told of`()
+        async throws
+    {
+        let script = Script(then: { request throws(TransferError) in
+            let isMoved = request.url.contains("eu-west-3")
+            let step =
+                isMoved
+                ? Script.answer(200) : Script.answer(301, [("x-amz-bucket-region", "eu-west-3")])
+            return try step(request)
+        })
+        script.waitsForAll = 3
+        let subject = try Subject(script, url: "s3://bucket")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<3 { group.addTask { try await subject.store.put(key, bytes: [1]) } }
+            try await group.waitForAll()
+        }
+        #expect(script.requests.count == 6)
+    }
+
     @Test(arguments: [
         "https://evil.example/k", "http://store.example/k", "https://store.example.evil/k",
         "https://user@store.example/k", "//",

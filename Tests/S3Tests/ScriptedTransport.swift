@@ -15,6 +15,7 @@ final class ScriptedTransport: HTTPSending {
         var milliseconds: Int64 = 1_800_000_000_000
         var pauses: [Int64] = []
         var lines: [String] = []
+        var waitsForAll = 0
     }
 
     private let state = Mutex(State())
@@ -34,6 +35,12 @@ final class ScriptedTransport: HTTPSending {
         set { state.withLock { $0.milliseconds = newValue.milliseconds } }
     }
 
+    /// The first so many requests are answered only when all of them are under way.
+    var waitsForAll: Int {
+        get { state.withLock { $0.waitsForAll } }
+        set { state.withLock { $0.waitsForAll = newValue } }
+    }
+
     func add(_ step: @escaping Step) { state.withLock { $0.steps.append(step) } }
 
     func send(_ request: HTTPRequest) async throws(TransferError) -> HTTPResponse {
@@ -41,6 +48,7 @@ final class ScriptedTransport: HTTPSending {
             state.requests.append(request)
             return state.steps.isEmpty ? nil : state.steps.removeFirst()
         }
+        while requests.count < waitsForAll { await Task.yield() }
         guard let step = step ?? fallback else {
             throw TransferError(.failed, "the script has no answer to \(request.url)")
         }
