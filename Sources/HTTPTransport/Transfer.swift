@@ -51,7 +51,8 @@ final class Transfer {
         guard code == CURLE_OK.rawValue || isCut else {
             var text = String(cString: errorText)
             if text.isEmpty { text = String(cString: hw_easy_strerror(Int32(code))) }
-            let wasSending = sentAt != nil || piece > 0
+            // Bytes of requests that went out: none while it only connected.
+            let wasSending = hw_easy_long(easy, CURLINFO_REQUEST_SIZE) > 0
             var error = TransferError(curl: code, message: text, wasSending: wasSending)
             if (200..<300).contains(head.status), !body.isEmpty {
                 error.partial = HTTPResponse(head: head, body: body)

@@ -137,6 +137,19 @@ import Testing
         #expect(error?.mayHaveArrived == false)
     }
 
+    @Test(arguments: [HTTPRequest.Method.get, .put])
+    func `a connection that takes too long carried no request`(
+        method: HTTPRequest.Method
+    ) async throws {
+        let server = try LoopbackServer(handle: { $0.waitForEnd() })
+        let url = "https://127.0.0.1:\(server.port)/"
+        var request = HTTPRequest(method, url: url, responseLimit: 0)
+        request.options.connectMilliseconds = 150
+        let error = await error(of: request)
+        #expect(error?.code == .timedOut)
+        #expect(error?.mayHaveArrived == false)
+    }
+
     @Test func `a CA file that is not there`() async throws {
         let server = try LoopbackServer { _ in LoopbackServer.Answer(200) }
         let url = "https://127.0.0.1:\(server.port)/"
