@@ -168,6 +168,8 @@ def runbook_dropped_table(bed):
     assert len(lines) == 5 and all("orders" in line for line in lines), lines
     runbook(bed, "dropped-table-restore", TXID=lines[-1].split()[0])
     assert bed.sql("SELECT * FROM orders")[0] == orders
+    misspelt = bed.highwater.run("history", "-table", "order", bed.url)
+    assert not misspelt.stdout and "named 'order'" in misspelt.stderr, misspelt
     done = bed.highwater.run("history", "-json", "-tables", bed.url)
     items = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = {(part["kind"], part["name"]) for item in items for part in item.get("touched") or []}

@@ -96,8 +96,10 @@ struct HistoryCommand: AsyncParsableCommand {
         }
         let history = CommitHistory(lineage, catalog: catalog, filter: filter)
         var kept: [CommitHistory.Entry] = []
+        var isEmpty = true
         func take(_ entry: CommitHistory.Entry) throws {
             guard !isAlone || entry.generation == generation.id else { return }
+            isEmpty = false
             guard let limit else { return try report(entry) }
             kept.append(entry)
             if kept.count > 2 * limit { kept.removeFirst(kept.count - limit) }
@@ -114,6 +116,11 @@ struct HistoryCommand: AsyncParsableCommand {
             try await history.list(take)
         }
         for entry in kept.suffix(limit ?? 0) { try report(entry) }
+        if isEmpty, let table {
+            StandardError.write(
+                "note: none of these commits changed a table or index named '\(table)'\n"
+            )
+        }
         for member in lineage.members {
             for hole in member.timeline.holes {
                 StandardError.write(
