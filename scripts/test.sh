@@ -18,7 +18,11 @@ export PYTHONDONTWRITEBYTECODE=1
 # Real S3 servers come up while the build runs. One that cannot be installed is skipped, and the
 # totals say why; one that is installed and does not come up fails the run.
 servers=(python3 Tests/S3Servers/servers.py)
-{ "${servers[@]}" python || true; "${servers[@]}" up; } >.build/servers.log 2>&1 &
+{
+    "${servers[@]}" python || true
+    "${servers[@]}" aws || true
+    "${servers[@]}" up
+} >.build/servers.log 2>&1 &
 starting=$!
 stop_servers() {
     kill "$starting" 2>/dev/null && wait "$starting"

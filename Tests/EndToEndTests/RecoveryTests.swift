@@ -11,6 +11,7 @@ import Testing
         "runbook_corrupted_volume",
         "runbook_damaged_backup",
         "runbook_deleted_prefix",
+        "runbook_deleted_versions",
         "runbook_ahead",
         "verify_live",
         "hostile_store",

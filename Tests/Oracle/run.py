@@ -29,6 +29,7 @@ import s3_refusals
 import scenarios
 import spoiled
 import upkeep
+import versioned
 from testbed import Testbed
 
 OVER_S3 = {**over_s3.SCENARIOS, **s3_refusals.SCENARIOS}
@@ -37,7 +38,7 @@ ALL |= hazards.SCENARIOS | doctor.SCENARIOS | packaging.SCENARIOS | containers.S
 ALL |= OVER_S3
 ALL |= fleet.SCENARIOS
 ALL |= recovery.SCENARIOS | upkeep.SCENARIOS | returning.SCENARIOS
-ALL |= rivals.SCENARIOS | spoiled.SCENARIOS
+ALL |= rivals.SCENARIOS | spoiled.SCENARIOS | versioned.SCENARIOS
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 

@@ -4,6 +4,7 @@ servers.py up [KIND...]     installs and starts them, the default is all: ceph, 
 servers.py down [KIND...]   ends them by process id and removes their data
 servers.py list [KIND...]   one line of JSON for each that runs
 servers.py python           installs boto3 and prints the Python that has it
+servers.py aws              installs the AWS command line and prints its path
 
 Everything lies below .build/servers. A server that cannot be installed is skipped, with its reason
 on standard error. One that is installed has to come up: it gets three starts, each at other ports,
@@ -122,6 +123,15 @@ def main():
         except Unavailable as error:
             raise SystemExit(f"skipped: boto3: {error}")
         print(installation.python)
+        return
+    if command == "aws":
+        # In an environment of its own: it wants other versions of what boto3 wants.
+        installation = Installation(os.path.join(BUILD, "aws"))
+        try:
+            installation.pip("awscli")
+        except Unavailable as error:
+            raise SystemExit(f"skipped: awscli: {error}")
+        print(os.path.join(os.path.dirname(installation.python), "aws"))
         return
     kinds = sys.argv[2:] or list(KINDS)
     if command not in ("up", "down", "list") or set(kinds) - set(KINDS):
