@@ -32,6 +32,8 @@ final class WALFile {
 
     /// Bytes of frames that are kept in memory.
     private static let slabBytesMax = 512 * 1024
+    /// Bytes up to which the memory is kept whatever it is needed for.
+    private static let slabBytesKept = 32 * 1024
 
     init(path: String, pageSize: PageSize) throws(SystemError) {
         file = try FileDescriptor(path: path, flags: O_RDONLY)
@@ -182,8 +184,11 @@ final class WALFile {
     private func fillSlab(from first: FrameIndex, through last: FrameIndex) throws {
         let count = min(Int(last - first) + 1, max(1, Self.slabBytesMax / frameSize))
         slabCount = 0
-        if slab.count < count * frameSize {
-            slab = [UInt8](repeating: 0, count: count * frameSize)
+        let needed = count * frameSize
+        // What a large WAL needed once is not kept for a few frames now and then: there may be
+        // thousands of databases.
+        if slab.count < needed || slab.count > max(Self.slabBytesKept, needed * 4) {
+            slab = [UInt8](repeating: 0, count: needed)
         }
         let offset = FrameHeader.offset(of: first, pageSize: pageSize)
         let read = try slab.withUnsafeMutableBytes { buffer in
