@@ -34,6 +34,7 @@ extension Follower {
         if reason.contains(.names) { try checkIdentity() }
         syncs += requests.map { PendingSync(request: $0) }
         try step()
+        wal.releaseLargeSlab()
         if hasBase { whenSettled.take()?() }
         completeSyncs()
         if let meter { report(to: meter) }

@@ -32,7 +32,7 @@ final class WALFile {
 
     /// Bytes of frames that are kept in memory.
     private static let slabBytesMax = 512 * 1024
-    /// Bytes up to which the memory is kept whatever it is needed for.
+    /// Bytes that a database may keep from round to round.
     private static let slabBytesKept = 32 * 1024
 
     init(path: String, pageSize: PageSize) throws(SystemError) {
@@ -47,6 +47,14 @@ final class WALFile {
         slab = []
         slabCount = 0
         verified = 0
+    }
+
+    /// Forgets what is kept in memory if that is much: of thousands of databases few are read at a
+    /// time.
+    func releaseLargeSlab() {
+        guard slab.count > Self.slabBytesKept else { return }
+        slab = []
+        slabCount = 0
     }
 
     /// The file's identity.
@@ -185,10 +193,9 @@ final class WALFile {
         let count = min(Int(last - first) + 1, max(1, Self.slabBytesMax / frameSize))
         slabCount = 0
         let needed = count * frameSize
-        // What a large WAL needed once is not kept for a few frames now and then: there may be
-        // thousands of databases.
-        if slab.count < needed || slab.count > max(Self.slabBytesKept, needed * 4) {
-            slab = [UInt8](repeating: 0, count: needed)
+        if slab.count < needed {
+            // It is read into before anybody looks at it.
+            slab = [UInt8](unsafeUninitializedCapacity: needed) { $1 = needed }
         }
         let offset = FrameHeader.offset(of: first, pageSize: pageSize)
         let read = try slab.withUnsafeMutableBytes { buffer in
