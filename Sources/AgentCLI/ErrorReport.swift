@@ -83,7 +83,7 @@ enum ErrorReport {
     private static func exitCode(_ code: ReplicationError.Code) -> Int32 {
         switch code {
         case .noFolder, .notADatabase, .notWAL: 2
-        case .exclusivelyLocked, .hazard, .databaseChanged: 9
+        case .exclusivelyLocked, .hazard, .databaseChanged, .tooManyDatabases: 9
         case .accessDenied: 4
         case .notDurable, .backlogTooLarge: 3
         case .ownedByAnother, .superseded: 8

@@ -90,6 +90,8 @@ package final class Agent: Sendable {
         let start = StartSlot(destination.starts)
         await start.take()
         defer { start.giveBack() }
+        try host.descriptors.take(for: databasePath)
+        defer { host.descriptors.giveBack() }
         let begin = FollowerStart(
             path: path,
             displayPath: databasePath,

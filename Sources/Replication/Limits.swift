@@ -2,6 +2,10 @@
 package enum Limits {
     /// Bytes in memory that wait for stores, of all databases together.
     package static let memoryBytes = 256 << 20
+    /// Open files of a database that nothing happens to.
+    package static let descriptorsPerDatabase = 6
+    /// Open files that are for no database in particular, at least.
+    package static let descriptorsSpared = 64
     /// Threads that drive followers.
     package static let loopThreads = 4
     /// Objects on their way to one place.

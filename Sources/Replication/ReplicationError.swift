@@ -24,6 +24,8 @@ package struct ReplicationError: Error, CustomStringConvertible {
         case backupGone
         /// Too much waits for the store; the database was let go of until it is back.
         case backlogTooLarge
+        /// The process may not have as many files open as one more database needs.
+        case tooManyDatabases
         /// The last commits could not be stored before the deadline of the shutdown.
         case notDurable
     }

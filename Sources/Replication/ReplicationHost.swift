@@ -15,6 +15,8 @@ package struct ReplicationHost: Sendable {
     package let writer: WriterTag
     /// The program's version, for generation.json.
     package let version: String
+    /// How many databases may be followed.
+    let descriptors: DescriptorBudget
     /// What starts and maintenance needed for a moment.
     let freed: FreedMemory
 
@@ -29,6 +31,7 @@ package struct ReplicationHost: Sendable {
         memory = MemoryBudget(limit: memoryLimit)
         self.executor = executor
         freed = FreedMemory()
+        descriptors = DescriptorBudget(limit: FileSystem.descriptorLimit)
         loop = try FollowerLoop(threads: loopThreads)
         writer = WriterTag(Chance.bits())
     }

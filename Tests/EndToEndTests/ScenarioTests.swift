@@ -68,7 +68,7 @@ import Testing
         "outage_protects_the_application",
         "watched_folder",
         "reload_disturbs_nobody",
-        "one_failing_database",
+        "one_failing_database", "few_descriptors",
         "once",
         "exec_application", "exec_application_is_brief",
         "hostile_control_clients",

@@ -447,6 +447,49 @@ def one_failing_database(bed):
 
 
 @scenario
+def few_descriptors(bed):
+    """With files for 10 of 13 databases 10 are backed up, and the others say what to do. When one
+    goes, another one takes its place."""
+    dbs = {bed.path(f"dbs/{n}.db"): make(bed.path(f"dbs/{n}.db")) for n in range(13)}
+    fleet = Fleet(bed, f"""
+        sync-interval: 20ms
+        dbs:
+          - {{dir: {bed.folder}/dbs, pattern: "*.db", watch: true, replica: "{bed.url}"}}
+    """)
+    fleet.arguments = ["prlimit", "--nofile=128:128", "--", *fleet.arguments]
+    fleet.start()
+
+    def running():
+        if not os.path.exists(fleet.socket):
+            return []
+        found = fleet.status()
+        return [path for (path, _), r in found.items() if r["status"] == "running"]
+
+    fleet.wait_until(lambda: len(running()) == 10, "10 run", 30)
+    for path in running():
+        for _ in range(10):
+            commit(dbs[path])
+        fleet.ask("sync", "-wait", "-timeout", "10", path)
+    for (path, _), replica in fleet.status(expect=10).items():
+        if path not in running():
+            assert "128 files" in replica["problem"] and "LimitNOFILE" in replica["problem"]
+    gone = running()[0]
+    dbs.pop(gone).close()
+    for ending in ("", "-wal", "-shm"):
+        if os.path.exists(gone + ending):
+            os.remove(gone + ending)
+    fleet.wait_until(
+        lambda: len(running()) == 10 and gone not in running(), "another takes its place", 90
+    )
+    kept = running()
+    fleet.stop(expect=10)
+    for path, db in dbs.items():
+        db.close()
+        if path in kept:
+            check_equal(bed, path, f"{bed.url}/{os.path.basename(path)}")
+
+
+@scenario
 def once(bed):
     """A single round sends what is there and ends; what cannot be sent is an error."""
     paths = [bed.path(f"dbs/{name}.db") for name in "ab"]
