@@ -2,6 +2,9 @@
 package enum Limits {
     /// Keys in a page of a listing.
     package static let listPageKeys = 1000
+    /// Pages of a listing without any object, one after the other. A store may need some to pass
+    /// what was deleted, and ends at some time.
+    package static let emptyListPages = 5000
     /// Keys in one DeleteObjects request.
     package static let deleteBatchKeys = 1000
     /// Bytes of an XML answer.

@@ -82,10 +82,18 @@ struct ListCursor {
     var after: String?
     var token: String?
     private var seen: Set<String> = []
+    /// Pages without an object since the last one with some.
+    private var emptyPages = 0
 
     init(after: String?) { self.after = after }
 
     mutating func advance(_ page: ListPage) throws(XMLProblem) {
+        emptyPages = page.lastKey == nil ? emptyPages + 1 : 0
+        guard emptyPages < Limits.emptyListPages else {
+            throw XMLProblem(
+                description: "the listing does not end: \(emptyPages) pages without an object"
+            )
+        }
         if let next = page.nextToken, !next.isEmpty {
             guard seen.insert(next).inserted else {
                 throw XMLProblem(description: "the listing goes in circles: a token came twice")

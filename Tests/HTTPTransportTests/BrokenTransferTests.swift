@@ -95,7 +95,7 @@ import Testing
         #expect(await self.error(of: request)?.code == .timedOut)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `a cancelled task ends its transfer at once`() async throws {
         let arrived = AsyncStream.makeStream(of: Void.self)
         let ended = AsyncStream.makeStream(of: Void.self)

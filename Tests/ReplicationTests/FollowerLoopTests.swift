@@ -68,7 +68,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func `one loop follows many databases`() async throws {
+    @Test(.timeLimit(.minutes(10))) func `one loop follows many databases`() async throws {
         let folder = TemporaryFolder()
         var databases: [(SampleApplication, MemoryStore, Running)] = []
         for number in 0..<40 {
@@ -92,7 +92,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `several replicas of one database each get every commit`() async throws {
         let folder = TemporaryFolder()
         let application = try SampleApplication(path: folder.file("a.db"))
@@ -109,7 +109,7 @@ import Testing
         for store in stores { #expect(try await Self.lastTXID(in: store) == TXID(8)) }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `a place that fails delays no database that goes elsewhere`() async throws {
         let folder = TemporaryFolder()
         let broken = MemoryStore()
@@ -142,7 +142,7 @@ import Testing
         _ = consume applications
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `a stop releases the database although the store does not answer`() async throws {
         let folder = TemporaryFolder()
         let application = try SampleApplication(path: folder.file("a.db"))
@@ -163,7 +163,7 @@ import Testing
         #expect(try application.leaveWAL() == "delete")
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `a database that is replaced gets a generation of its own`() async throws {
         let folder = TemporaryFolder()
         let first = try SampleApplication(path: folder.file("a.db"))
@@ -196,7 +196,7 @@ import Testing
         func append(_ number: Int) { state.withLock { $0.append(number) } }
     }
 
-    @Test(.timeLimit(.minutes(1))) func `a gate lets tasks in by order of arrival`() async {
+    @Test(.timeLimit(.minutes(10))) func `a gate lets tasks in by order of arrival`() async {
         let gate = TaskGate(width: 1)
         let order = Order()
         await gate.acquire()
@@ -212,7 +212,7 @@ import Testing
         #expect(order.numbers == [0, 1, 2, 3, 4])
     }
 
-    @Test(.timeLimit(.minutes(1))) func `a stop ends a pause`() async {
+    @Test(.timeLimit(.minutes(10))) func `a stop ends a pause`() async {
         let stop = StopRequest()
         async let paused: Void = stop.pause(nanoseconds: 3600 * Nanoseconds.second)
         stop.request()

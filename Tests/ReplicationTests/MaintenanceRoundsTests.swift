@@ -17,7 +17,7 @@ import Testing
         return try await catalog.segments(of: newest.id)
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `new snapshots are taken while commits go on, and every state stays restorable`()
         async throws
     {

@@ -24,7 +24,7 @@ import Testing
         try await Catalog(store: store).segments(of: id).claims.map(\.number)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `a second agent for the same place is refused, for another place it is not`() async throws
     {
         let folder = TemporaryFolder()
@@ -68,7 +68,7 @@ import Testing
         #expect(second != first || FileSystem.birth(of: path) == nil)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `a generation that another file went on from is left to restores`() async throws {
         let folder = TemporaryFolder()
         let path = folder.file("a.db")
@@ -99,7 +99,7 @@ import Testing
         #expect(newest.id == found.last?.id)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `a commit that stands for lost ones says so`() async throws {
         let folder = TemporaryFolder()
         let application = try SampleApplication(path: folder.file("a.db"))
@@ -123,7 +123,7 @@ import Testing
         #expect(kinds.withLock { $0[TXID(2)] } == "bridge")
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `each process that goes on in a generation claims it`() async throws {
         let folder = TemporaryFolder()
         let application = try SampleApplication(path: folder.file("a.db"))
@@ -140,7 +140,7 @@ import Testing
         #expect(try await Self.claims(store, generations[0].id) == [1, 2])
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `whoever finds a newer claim goes on in a child generation`() async throws {
         let folder = TemporaryFolder()
         let application = try SampleApplication(path: folder.file("a.db"))
@@ -173,7 +173,7 @@ import Testing
         try await agent.stop()
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `nothing is added to a generation that was deleted`() async throws {
         let folder = TemporaryFolder()
         let application = try SampleApplication(path: folder.file("a.db"))

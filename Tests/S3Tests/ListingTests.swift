@@ -1,5 +1,7 @@
+import HTTPTransport
 import ObjectStorage
 import S3
+import Synchronization
 import Testing
 
 @Suite struct ListingTests {
@@ -51,6 +53,26 @@ import Testing
         let script = Script([page(["pre/fix/c", "pre/fix/a"], next: "T"), page(["pre/fix/b"])])
         let found = try await Subject(script).store.list(prefix: "")
         #expect(found.map(\.key.path) == ["a", "b", "c"])
+    }
+
+    @Test func `pages without an object end at some time`() async throws {
+        let count = Mutex(0)
+        let endless = Script(then: { [self] request throws(TransferError) in
+            let number = count.withLock { count in
+                count += 1
+                return count
+            }
+            return try page([], next: "T\(number)")(request)
+        })
+        let error = await #expect(throws: StoreError.self) {
+            try await Subject(endless).store.list(prefix: "")
+        }
+        #expect(error?.description.contains("the listing does not end") == true)
+        #expect(error?.description.contains("pre/fix/") == true)
+        #expect(count.withLock { $0 } == 5000)
+        var steps = (1...30).map { page([], next: "T\($0)") }
+        steps.append(page(["pre/fix/a"]))
+        #expect(try await Subject(Script(steps)).store.list(prefix: "").count == 1)
     }
 
     @Test func `circles and dead ends are errors, not ends`() async throws {

@@ -138,7 +138,7 @@ import Testing
         #expect(gate.limit == 3)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `who waits at the gate can give up, and the others go on`() async throws {
         let gate = RequestGate(limit: 1)
         #expect(await gate.enter())

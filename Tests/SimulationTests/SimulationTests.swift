@@ -84,7 +84,7 @@ import Testing
         #expect(try await Self.run(seed).violations == [])
     }
 
-    @Test(.timeLimit(.minutes(5)), arguments: [3, 5, 7, 12] as [UInt64])
+    @Test(.timeLimit(.minutes(10)), arguments: [3, 5, 7, 12] as [UInt64])
     func `a seed is one history`(_ seed: UInt64) async throws {
         let first = try await Self.run(seed)
         let second = try await Self.run(seed)

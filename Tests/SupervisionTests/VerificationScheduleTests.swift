@@ -88,7 +88,7 @@ import Testing
         #expect(counts.allSatisfy { $0 > 25 }, "\(counts)")
     }
 
-    @Test(.timeLimit(.minutes(1))) func `one at a time in the whole process`() async {
+    @Test(.timeLimit(.minutes(10))) func `one at a time in the whole process`() async {
         let gate = TaskGate(width: 1)
         let stop = StopRequest()
         let tally = Attempts()
@@ -108,7 +108,7 @@ import Testing
         #expect(tally.most == 1)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(10)))
     func `who waits for the others ends at once when it is told to`() async {
         let gate = TaskGate(width: 1)
         await gate.acquire()
@@ -139,7 +139,7 @@ import Testing
         gate.release()
     }
 
-    @Test(.timeLimit(.minutes(1))) func `a cancelled task takes no place`() async {
+    @Test(.timeLimit(.minutes(10))) func `a cancelled task takes no place`() async {
         let gate = TaskGate(width: 1)
         await gate.acquire()
         await withTaskGroup(of: Bool.self) { group in

@@ -141,7 +141,7 @@ import Testing
         _ = try await bench.fleet.sync(bench.path, true, until: limit)
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `damage is in status, metrics and log until it is undone`() async throws {
         let bench = try Bench()
         try await bench.during(try bench.settings()) { application in
@@ -177,7 +177,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `the level restore lets SQLite check the newest state, and leaves no file`() async throws {
         let bench = try Bench()
         try await bench.during(try bench.settings(.restore)) { application in
@@ -189,7 +189,7 @@ import Testing
         for path in checked { #expect(try FileSystem.status(path) == nil, "\(path) is left") }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a store that does not answer is no finding, and one that is empty is`() async throws {
         let bench = try Bench()
         try await bench.during(try bench.settings()) { _ in
@@ -211,7 +211,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `a stop ends a verification at once, which is then none`() async throws {
         let hanging = StopRequest()
         let bench = try Bench { number, store in
@@ -228,7 +228,7 @@ import Testing
         #expect(!lines.contains { $0.contains("verif") }, "\(lines)")
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(10)))
     func `other settings keep what is known, and none end it`() async throws {
         let bench = try Bench()
         try await bench.during(try bench.settings()) { _ in
