@@ -11,7 +11,6 @@ import Testing
         "runbook_corrupted_volume",
         "runbook_damaged_backup",
         "runbook_deleted_prefix",
-        "runbook_deleted_versions",
         "runbook_ahead",
         "verify_live",
         "hostile_store",
@@ -22,7 +21,10 @@ import Testing
         "restore_events",
     ]
 
-    @Test(arguments: scenarios)
+    /// The scenario of Tests/Oracle/versioned.py.
+    static let versioned = ["runbook_deleted_versions"]
+
+    @Test(arguments: scenarios + versioned)
     func `what was lost comes back as the runbook says`(_ scenario: String) async throws {
         try await Oracle.expect(scenario)
     }

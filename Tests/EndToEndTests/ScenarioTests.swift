@@ -166,7 +166,7 @@ import Testing
         let known =
             Self.application + Self.lifecycle + Self.badInput + HazardTests.all
             + BucketTests.scenarios + Self.fleet + RecoveryTests.scenarios + Self.upkeep
-            + Self.returning + Self.rivals + Self.spoiled
+            + Self.returning + Self.rivals + Self.spoiled + RecoveryTests.versioned
         #expect(names.map(String.init).filter { !Self.alone.contains($0) } == known)
         #expect(names.contains { $0 == Self.alone[0] })
     }

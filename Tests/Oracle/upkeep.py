@@ -164,9 +164,13 @@ def wait_for_next(agent, result):
     agent.wait_until(lambda: verification(agent)[result] > before, f"verification: {result}", 60)
 
 
+def log_objects(bed):
+    return sorted(glob.glob(f"{bed.store}/highwater-1/*/00/*.log"))
+
+
 def spoil(bed):
     """A bit of one log segment flips, another one is deleted; what undoes it."""
-    logs = sorted(glob.glob(f"{bed.store}/highwater-1/*/00/*.log"))
+    logs = log_objects(bed)
     flipped, deleted = logs[len(logs) // 3], logs[len(logs) // 2]
     contents = {}
     for path in (flipped, deleted):
@@ -188,6 +192,7 @@ def spoil(bed):
 
 def damage_is_found(bed, agent):
     """In log, status and metrics; and it holds nothing up."""
+    agent.wait_until(lambda: len(log_objects(bed)) >= 9, "two objects to spoil, and more")
     name, undo = spoil(bed)
     wait_for_next(agent, "doubt")  # which may have begun before all was spoilt
     wait_for_next(agent, "doubt")
